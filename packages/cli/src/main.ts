@@ -1,0 +1,18 @@
+#!/usr/bin/env node
+import { main } from './cli.js'
+
+// A reader that leaves early, such as `head`, ends the command as it would any other: by SIGPIPE's exit code.
+const SIGPIPE_EXIT = 141
+for (const output of [process.stdout, process.stderr]) {
+  output.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(SIGPIPE_EXIT)
+    throw error
+  })
+}
+
+// The first Ctrl-C winds down, so that devices are left clean; a second one ends the process at once.
+const interrupt = new AbortController()
+process.once('SIGINT', () => interrupt.abort())
+
+const { stdout, stderr, env } = process
+process.exitCode = await main(process.argv.slice(2), { stdout, stderr, env, signal: interrupt.signal })

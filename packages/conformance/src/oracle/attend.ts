@@ -1,0 +1,54 @@
+/** What one query row attends to, in float64. */
+export interface AttentionRow {
+  /** [valueDim] */
+  readonly out: Float64Array
+  /** Natural log; +Infinity when nothing is visible. */
+  readonly lse: number
+  /** Largest scaled logit; −Infinity when nothing is visible. */
+  readonly maxLogit: number
+}
+
+/**
+ * Softmax attention of one query over `count` keys, straight from the definition: all logits, their largest, all
+ * weights, then the sum of values. A key's first `valueDim` numbers are its value.
+ *
+ * @param keys [count, q.length]
+ */
+export function attend(
+  q: Float64Array,
+  keys: Float64Array,
+  count: number,
+  valueDim: number,
+  scale: number,
+): AttentionRow {
+  const width = q.length
+  const out = new Float64Array(valueDim)
+  if (count === 0) return { out, lse: Number.POSITIVE_INFINITY, maxLogit: Number.NEGATIVE_INFINITY }
+
+  const weights = new Float64Array(count)
+  let maxLogit = Number.NEGATIVE_INFINITY
+  for (let j = 0; j < count; j++) {
+    const key = j * width
+    let dot = 0
+    for (let i = 0; i < width; i++) dot += q[i] * keys[key + i]
+    weights[j] = dot * scale
+    maxLogit = Math.max(maxLogit, weights[j])
+  }
+  let sum = 0
+  for (let j = 0; j < count; j++) {
+    weights[j] = Math.exp(weights[j] - maxLogit)
+    sum += weights[j]
+  }
+  for (let j = 0; j < count; j++) {
+    const key = j * width
+    const weight = weights[j] / sum
+    for (let i = 0; i < valueDim; i++) out[i] += weight * keys[key + i]
+  }
+  return { out, lse: maxLogit + Math.log(sum), maxLogit }
+}
+
+/** out of a row whose head has a sink: one more logit, without a value. The lse stays as it is. */
+export function applySink(row: AttentionRow, sink: number): AttentionRow {
+  const seen = row.lse === Number.POSITIVE_INFINITY ? 0 : 1 / (1 + Math.exp(sink - row.lse))
+  return { ...row, out: row.out.map((value) => value * seen) }
+}

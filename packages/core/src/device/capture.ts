@@ -1,0 +1,130 @@
+import type { BackendGraph, BackendStream } from '../backend/index.js'
+import { invalidArgument, PolymlaError } from '../errors.js'
+import type { Tensor } from '../tensor/tensor.js'
+import type { DeviceContext } from './context.js'
+import type { Stream } from './stream.js'
+
+/** A plan as a graph sees it: whether the launch it recorded may still be replayed. */
+export interface CapturedPlan {
+  /** Throws `POLYMLA_PLAN_STALE` or `POLYMLA_DISPOSED` when not. */
+  assertReplayable(batch: number): void
+}
+
+type Work = (stream: BackendStream) => void
+
+/** Collects what one capture enqueues: in the backend where it has graphs, as calls to repeat where it has not. */
+export class Capture {
+  readonly stream: Stream
+  readonly #native: boolean
+  readonly #calls: Work[] = []
+  readonly #tensors = new Set<Tensor>()
+  readonly #plans = new Map<CapturedPlan, number>()
+
+  constructor(stream: Stream) {
+    this.stream = stream
+    this.#native = stream.backend.beginCapture !== undefined
+    stream.backend.beginCapture?.()
+  }
+
+  add(stream: Stream, tensors: readonly (Tensor | null)[], work: Work): void {
+    if (stream !== this.stream) {
+      throw new PolymlaError('POLYMLA_CAPTURE_ILLEGAL', 'a graph holds the work of one stream', {
+        fix: 'Leave the stream option out inside capture(), or give it the capturing stream',
+      })
+    }
+    for (const tensor of tensors) if (tensor) this.#tensors.add(tensor)
+    if (this.#native) work(stream.backend)
+    else this.#calls.push(work)
+  }
+
+  addPlan(plan: CapturedPlan, batch: number): void {
+    this.#plans.set(plan, batch)
+  }
+
+  /** Ends the capture; null `context` drops what was collected. */
+  finish(context: DeviceContext | null): Graph | null {
+    const native = this.#native ? (this.stream.backend.endCapture?.() ?? null) : null
+    if (context) return new Graph(context, native ?? this.#calls, this.#tensors, this.#plans)
+    native?.dispose()
+    return null
+  }
+}
+
+/**
+ * A captured sequence of launches. Replaying it repeats them on the same tensors and plans with whatever those hold by
+ * then: update a plan between replays and the next one sees the new lengths.
+ */
+export class Graph {
+  readonly #context: DeviceContext
+  readonly #work: BackendGraph | readonly Work[]
+  readonly #tensors: ReadonlySet<Tensor>
+  readonly #plans: ReadonlyMap<CapturedPlan, number>
+  #disposed = false
+
+  /** @internal Graphs come from `device.capture()`. */
+  constructor(
+    context: DeviceContext,
+    work: BackendGraph | readonly Work[],
+    tensors: ReadonlySet<Tensor>,
+    plans: ReadonlyMap<CapturedPlan, number>,
+  ) {
+    this.#context = context
+    this.#work = work
+    this.#tensors = tensors
+    this.#plans = plans
+    context.ledger.opened('graph')
+  }
+
+  /**
+   * Enqueues the captured work. Throws `POLYMLA_PLAN_STALE` when a plan in it was updated to another batch size or its
+   * cache moved on, `POLYMLA_DISPOSED` when a tensor or plan in it is gone.
+   */
+  replay(options: { stream?: Stream } = {}): void {
+    if (this.#disposed) {
+      throw new PolymlaError('POLYMLA_DISPOSED', 'the graph was used after it was disposed', {
+        device: this.#context.id,
+      })
+    }
+    const stream = this.#context.streamFor(options.stream)
+    this.#context.notCapturing('graph.replay')
+    this.#context.assertTensors(this.#tensors)
+    for (const [plan, batch] of this.#plans) plan.assertReplayable(batch)
+    if ('launch' in this.#work) this.#work.launch(stream.backend)
+    else for (const call of this.#work) call(stream.backend)
+  }
+
+  /** Idempotent. */
+  dispose(): void {
+    if (this.#disposed) return
+    this.#disposed = true
+    this.#context.ledger.closed('graph')
+    if ('launch' in this.#work && !this.#context.disposed) this.#work.dispose()
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose()
+  }
+}
+
+/** Runs `work` while its launches are collected. Throws `POLYMLA_CAPTURE_ILLEGAL` for a nested or asynchronous capture. */
+export function capture(context: DeviceContext, work: (stream: Stream) => void, given?: Stream): Graph {
+  if (typeof work !== 'function') throw invalidArgument('capture', 'a function', work)
+  context.notCapturing('capture')
+  const capturing = new Capture(context.streamFor(given))
+  context.capture = capturing
+  let finished = false
+  try {
+    const result: unknown = work(capturing.stream)
+    if (result instanceof Promise) {
+      result.catch(() => {})
+      throw new PolymlaError('POLYMLA_CAPTURE_ILLEGAL', 'capture: the function returned a promise', {
+        fix: 'Enqueue synchronously inside capture()',
+      })
+    }
+    finished = true
+  } finally {
+    context.capture = null
+    if (!finished) capturing.finish(null)
+  }
+  return capturing.finish(context) as Graph
+}

@@ -1,0 +1,159 @@
+import type { BackendEvent, BackendPlan, BackendStream } from '../backend/index.js'
+import { invalidArgument, PolymlaError } from '../errors.js'
+import type { DeviceContext } from './context.js'
+
+/** A prepared problem of an op that has no plan in the API. @internal */
+export interface OpPlan {
+  readonly plan: BackendPlan
+  /** A graph holds it: it must outlive its place in the cache. */
+  captured: boolean
+}
+
+/** A queue of work on one device: what is enqueued on one stream happens in order; different streams are unordered. */
+export class Stream {
+  /** @internal */
+  readonly backend: BackendStream
+  /** By problem, least recently used first. @internal */
+  readonly opPlans = new Map<string, OpPlan>()
+  readonly #context: DeviceContext
+  readonly #owned: boolean
+  #disposed = false
+
+  /** @internal Streams come from `device.stream()`. */
+  constructor(context: DeviceContext, backend: BackendStream, owned: boolean) {
+    this.#context = context
+    this.backend = backend
+    this.#owned = owned
+    if (owned) context.ledger.opened('stream')
+  }
+
+  /** Marks the current end of the queue. */
+  record(): Event {
+    this.#enter('stream.record')
+    return new Event(this.#context, this.backend.record())
+  }
+
+  /** Holds back all later work on this stream until the event, of any stream of the device, is done. */
+  wait(event: Event): void {
+    this.#enter('stream.wait')
+    this.backend.wait(event.backendOn(this.#context))
+  }
+
+  /** Resolves when everything enqueued so far is done. */
+  async synchronize(options: { signal?: AbortSignal } = {}): Promise<void> {
+    const event = this.record()
+    try {
+      await event.done(options)
+    } finally {
+      event.dispose()
+    }
+  }
+
+  /** @internal */
+  assertUsable(context: DeviceContext): void {
+    context.assertLive()
+    if (this.#context !== context) {
+      throw invalidArgument('stream', `a stream of device ${context.id}`, `a stream of ${this.#context.id}`)
+    }
+    if (this.#disposed) {
+      throw new PolymlaError('POLYMLA_DISPOSED', 'the stream was used after it was disposed', {
+        device: context.id,
+      })
+    }
+  }
+
+  /** Work already enqueued still completes. Idempotent; without effect on the default stream. */
+  dispose(): void {
+    if (this.#disposed || !this.#owned) return
+    this.#disposed = true
+    this.#context.ledger.closed('stream')
+    if (this.#context.disposed) return
+    for (const { plan, captured } of this.opPlans.values()) if (!captured) plan.dispose()
+    this.backend.dispose()
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose()
+  }
+
+  #enter(call: string): void {
+    this.assertUsable(this.#context)
+    this.#context.notCapturing(call)
+  }
+}
+
+/** A point in a stream's queue. */
+export class Event {
+  readonly #context: DeviceContext
+  readonly #backend: BackendEvent
+  #disposed = false
+
+  /** @internal Events come from `stream.record()`. */
+  constructor(context: DeviceContext, backend: BackendEvent) {
+    this.#context = context
+    this.#backend = backend
+    context.ledger.opened('event')
+  }
+
+  /** True when the work is done. Throws what the work failed with. */
+  query(): boolean {
+    return this.backendOn(this.#context).query()
+  }
+
+  /**
+   * Resolves when the work is done, rejects when it failed. Aborting gives up the wait, with `POLYMLA_ABORTED`: work
+   * that was enqueued still completes and its buffers stay held until then.
+   */
+  async done(options: { signal?: AbortSignal } = {}): Promise<void> {
+    const done = this.backendOn(this.#context).done()
+    await (options.signal ? abortable(done, options.signal) : done)
+  }
+
+  /** Device time in microseconds since an earlier event; both must be done. */
+  elapsedSince(earlier: Event): number {
+    return this.backendOn(this.#context).elapsedSince(earlier.backendOn(this.#context))
+  }
+
+  /** @internal */
+  backendOn(context: DeviceContext): BackendEvent {
+    context.assertLive()
+    if (this.#context !== context) {
+      throw invalidArgument('event', `an event of device ${context.id}`, `an event of ${this.#context.id}`)
+    }
+    if (this.#disposed) {
+      throw new PolymlaError('POLYMLA_DISPOSED', 'the event was used after it was disposed', {
+        device: context.id,
+      })
+    }
+    return this.#backend
+  }
+
+  /** Idempotent. */
+  dispose(): void {
+    if (this.#disposed) return
+    this.#disposed = true
+    this.#context.ledger.closed('event')
+    if (!this.#context.disposed) this.#backend.dispose()
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose()
+  }
+}
+
+function abortable(done: Promise<void>, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const abort = () =>
+      reject(
+        new PolymlaError('POLYMLA_ABORTED', 'the wait was aborted; the work itself goes on', {
+          cause: signal.reason,
+        }),
+      )
+    if (signal.aborted) {
+      done.catch(() => {})
+      return abort()
+    }
+    signal.addEventListener('abort', abort, { once: true })
+    done.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
+  })
+}

@@ -1,0 +1,5 @@
+export * from './formats.js'
+export * from './paged-kv-cache.js'
+export type { Sequence } from './sequence.js'
+export type { SequenceBatch } from './sequence-batch.js'
+export { KvStorage } from './storage.js'

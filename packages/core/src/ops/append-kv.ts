@@ -1,0 +1,91 @@
+import type { DeviceContext } from '../device/context.js'
+import type { Stream } from '../device/stream.js'
+import { invalidArgument } from '../errors.js'
+import type { KvStorage } from '../kv-cache/storage.js'
+import { type AppendKvProblem, appendKvProblem } from '../problem/index.js'
+import { Tensor } from '../tensor/tensor.js'
+import type { Integers } from './integers.js'
+import { launchOnce, roundedCapacity } from './op-plans.js'
+import { stageIntegers } from './stage-integers.js'
+import { checkCache, checkScale, checkTensor } from './tensor-args.js'
+
+export interface AppendKvInput {
+  /** [tokens, headsKv, headDim − ropeDim]; bf16, f16 or f32. */
+  readonly latent: Tensor
+  /** [tokens, headsKv, ropeDim], same dtype; left out when the cache has no rotary part. */
+  readonly ropeKey?: Tensor | null
+  /** [tokens]: page · pageSize + offset, as `PagedKvCache.append` returns them; −1 skips the token. */
+  readonly slots: Integers
+  readonly cache: KvStorage
+  /** Rotates ropeKey first; left out when the keys come rotated. */
+  readonly rotary?: {
+    /** `interleaved` pairs (2i, 2i + 1), as DeepSeek's main attention; `neox` pairs (i, i + ropeDim / 2). */
+    readonly style: 'interleaved' | 'neox'
+    /** f32 [tableLength, ropeDim]: cosines then sines, ropeDim / 2 each. Contiguous. */
+    readonly table: Tensor<'f32'>
+    /** [tokens]: row of the table per token. */
+    readonly positions: Integers
+  } | null
+  /** An e4m3 cache stores x / descaleK. Default 1. */
+  readonly descaleK?: number
+  readonly stream?: Stream
+}
+
+/** See {@link AppendKvProblem}. Slots and positions on the host are checked; a slot on the device is skipped when outside. */
+export function appendKv(context: DeviceContext, input: AppendKvInput): void {
+  const { latent, slots, cache, rotary } = input
+  const ropeKey = input.ropeKey ?? null
+  if (!(latent instanceof Tensor)) throw invalidArgument('latent', 'a tensor', latent)
+  if (!cache?.layout) throw invalidArgument('cache', 'the storage of a KV cache', cache)
+  const { layout } = cache
+  const tokens = latent.shape[0]
+  const ropeDim = ropeKey ? ropeKey.shape[2] : 0
+  const problem = appendKvProblem({
+    maxTokens: roundedCapacity(tokens),
+    cache: layout,
+    ropeDim,
+    dtype: latent.dtype as AppendKvProblem['dtype'],
+    rotary: rotary ? rotary.style : 'none',
+    ...(rotary ? { tableLength: rotary.table.shape[0] } : {}),
+  })
+  const { dtype } = problem
+  checkTensor(context, 'latent', latent, dtype, [tokens, layout.headsKv, layout.headDim - ropeDim], 'strided')
+  if (ropeKey) checkTensor(context, 'ropeKey', ropeKey, dtype, [tokens, layout.headsKv, ropeDim], 'strided')
+  if (rotary)
+    checkTensor(context, 'rotary.table', rotary.table, 'f32', [problem.tableLength, ropeDim], 'contiguous')
+  const storage = checkCache(context, 'cache', cache, layout)
+  const descaleK = checkScale('descaleK', input.descaleK)
+
+  const capacity = Math.min(layout.pages * layout.pageSize, 2 ** 31)
+  using slotTensor = stageIntegers(context, 'slots', slots, [tokens], -1, capacity - 1, input.stream)
+  using positionTensor = rotary
+    ? stageIntegers(
+        context,
+        'rotary.positions',
+        rotary.positions,
+        [tokens],
+        0,
+        problem.tableLength - 1,
+        input.stream,
+      )
+    : null
+  if (tokens === 0) return
+  const args = {
+    tokens,
+    latent,
+    ropeKey,
+    slots: slotTensor.tensor,
+    positions: positionTensor?.tensor ?? null,
+    rotaryTable: rotary?.table ?? null,
+    cache: storage,
+    descaleK,
+  }
+  launchOnce(context, input.stream, problem, args, [
+    latent,
+    ropeKey,
+    args.slots,
+    args.positions,
+    args.rotaryTable,
+    storage,
+  ])
+}

@@ -1,0 +1,5 @@
+export type { AppendKvInput } from './append-kv.js'
+export type { CopyPagesInput } from './copy-pages.js'
+export type { Integers } from './integers.js'
+export type { MergeStatesInput } from './merge-states.js'
+export type { SparsePrefillInput } from './sparse-prefill.js'

@@ -1,0 +1,45 @@
+import type { DeviceContext } from '../device/context.js'
+import type { Stream } from '../device/stream.js'
+import { invalidArgument } from '../errors.js'
+import { type MergeStatesProblem, mergeStatesProblem } from '../problem/index.js'
+import { Tensor } from '../tensor/tensor.js'
+import { launchOnce } from './op-plans.js'
+import { checkTensor } from './tensor-args.js'
+
+export interface MergeStatesInput {
+  /** [parts, batch, queryTokens, heads, valueDim]; f32, bf16 or f16. */
+  readonly outs: Tensor
+  /** [parts, batch, heads, queryTokens], natural log. */
+  readonly lses: Tensor<'f32'>
+  /** [batch, queryTokens, heads, valueDim], contiguous. */
+  readonly out: Tensor
+  /** [batch, heads, queryTokens], contiguous. */
+  readonly lse?: Tensor<'f32'> | null
+  readonly stream?: Stream
+}
+
+/** See {@link MergeStatesProblem}. */
+export function mergeStates(context: DeviceContext, input: MergeStatesInput): void {
+  const { outs, lses, out } = input
+  const lse = input.lse ?? null
+  if (!(outs instanceof Tensor) || outs.shape.length !== 5) {
+    throw invalidArgument('outs', 'a tensor [parts, batch, queryTokens, heads, valueDim]', outs)
+  }
+  if (!(out instanceof Tensor)) throw invalidArgument('out', 'a tensor', out)
+  const [parts, batch, queryTokens, heads, valueDim] = outs.shape
+  const problem = mergeStatesProblem({
+    parts,
+    batch,
+    queryTokens,
+    heads,
+    valueDim,
+    dtype: outs.dtype as MergeStatesProblem['dtype'],
+    outDtype: out.dtype as MergeStatesProblem['outDtype'],
+  })
+  checkTensor(context, 'outs', outs, problem.dtype, outs.shape, 'strided')
+  checkTensor(context, 'lses', lses, 'f32', [parts, batch, heads, queryTokens], 'strided')
+  checkTensor(context, 'out', out, problem.outDtype, [batch, queryTokens, heads, valueDim], 'contiguous')
+  if (lse) checkTensor(context, 'lse', lse, 'f32', [batch, heads, queryTokens], 'contiguous')
+  if (batch === 0) return
+  launchOnce(context, input.stream, problem, { outs, lses, out, lse }, [outs, lses, out, lse])
+}

@@ -1,0 +1,78 @@
+import type { DeviceContext } from '../device/context.js'
+import type { Stream } from '../device/stream.js'
+import { invalidArgument } from '../errors.js'
+import { type SparsePrefillProblem, sparsePrefillProblem } from '../problem/index.js'
+import { Tensor } from '../tensor/tensor.js'
+import { launchOnce } from './op-plans.js'
+import { checkOptional, checkTensor } from './tensor-args.js'
+
+export interface SparsePrefillInput {
+  /** [queryTokens, heads, headDim]; bf16, f16 or f32. */
+  readonly q: Tensor
+  /** [keys, 1, headDim], same dtype. */
+  readonly kv: Tensor
+  /** [queryTokens, 1, topk]: rows of kv; anything outside [0, keys) is invisible. Contiguous. */
+  readonly indices: Tensor<'i32'>
+  /** No default: see `softmaxScaleFromConfig`. */
+  readonly softmaxScale: number
+  /** [queryTokens]: how many leading indices count. Contiguous. */
+  readonly topkLength?: Tensor<'i32'> | null
+  /** [heads], natural units. */
+  readonly sink?: Tensor<'f32'> | null
+  /** [queryTokens, heads, valueDim], contiguous. */
+  readonly out: Tensor
+  /** [queryTokens, heads]: the largest scaled logit, −Infinity for an empty row. Contiguous. */
+  readonly maxLogits?: Tensor<'f32'> | null
+  /** [queryTokens, heads], natural log, without the sink. Contiguous. */
+  readonly lse?: Tensor<'f32'> | null
+  readonly stream?: Stream
+}
+
+/** See {@link SparsePrefillProblem}. */
+export function sparsePrefill(context: DeviceContext, input: SparsePrefillInput): void {
+  const { q, kv, indices, out } = input
+  const maxLogits = input.maxLogits ?? null
+  const lse = input.lse ?? null
+  for (const [name, tensor] of Object.entries({ q, kv, indices, out })) {
+    if (!(tensor instanceof Tensor) || tensor.shape.length !== 3) {
+      throw invalidArgument(name, 'a tensor of three dimensions', tensor)
+    }
+  }
+  const [queryTokens, heads, headDim] = q.shape
+  const [keys] = kv.shape
+  const topk = indices.shape[2]
+  const problem = sparsePrefillProblem({
+    queryTokens,
+    heads,
+    keys,
+    headDim,
+    valueDim: out.shape[2],
+    dtype: q.dtype as SparsePrefillProblem['dtype'],
+    outDtype: out.dtype as SparsePrefillProblem['outDtype'],
+    topk,
+    topkLength: Boolean(input.topkLength),
+    sink: Boolean(input.sink),
+    softmaxScale: input.softmaxScale,
+  })
+  checkTensor(context, 'q', q, problem.dtype, q.shape, 'strided')
+  checkTensor(context, 'kv', kv, problem.dtype, [keys, 1, headDim], 'strided')
+  checkTensor(context, 'indices', indices, 'i32', [queryTokens, 1, topk], 'contiguous')
+  checkTensor(context, 'out', out, problem.outDtype, [queryTokens, heads, problem.valueDim], 'contiguous')
+  if (maxLogits) checkTensor(context, 'maxLogits', maxLogits, 'f32', [queryTokens, heads], 'contiguous')
+  if (lse) checkTensor(context, 'lse', lse, 'f32', [queryTokens, heads], 'contiguous')
+  const topkLength = checkOptional(context, 'topkLength', input.topkLength, problem.topkLength, 'i32', [
+    queryTokens,
+  ])
+  const sink = checkOptional(context, 'sink', input.sink, problem.sink, 'f32', [heads])
+  if (queryTokens === 0) return
+  launchOnce(context, input.stream, problem, { q, kv, indices, topkLength, sink, out, maxLogits, lse }, [
+    q,
+    kv,
+    indices,
+    topkLength,
+    sink,
+    out,
+    maxLogits,
+    lse,
+  ])
+}

@@ -1,0 +1,105 @@
+import type { DeviceContext } from '../device/context.js'
+import type { DType } from '../dtype/index.js'
+import { invalidArgument } from '../errors.js'
+import { type KvLayout, storageShape, storageStrides } from '../kv-cache/formats.js'
+import type { KvStorage } from '../kv-cache/storage.js'
+import { disposedTensor, Tensor } from '../tensor/tensor.js'
+
+/**
+ * Checks one tensor argument against what the problem asks for: a live tensor of this device, dtype, shape, and layout
+ * (last stride 1, outer strides free; or contiguous). Throws `POLYMLA_INVALID_ARGUMENT` or `POLYMLA_DISPOSED`.
+ */
+export function checkTensor<D extends DType>(
+  context: DeviceContext,
+  path: string,
+  tensor: Tensor<D>,
+  dtype: D,
+  shape: readonly number[],
+  layout: 'strided' | 'contiguous',
+): void {
+  if (!(tensor instanceof Tensor)) throw invalidArgument(path, `a ${dtype} tensor`, tensor)
+  if (tensor.disposed) throw disposedTensor(tensor)
+  if (tensor.context !== context) {
+    throw invalidArgument(path, `a tensor of device ${context.id}`, `a tensor of ${tensor.device}`)
+  }
+  if (tensor.dtype !== dtype) throw invalidArgument(path, `dtype ${dtype}`, tensor.dtype)
+  if (tensor.shape.length !== shape.length) {
+    throw invalidArgument(path, `shape [${shape.join(', ')}]`, `[${tensor.shape.join(', ')}]`)
+  }
+  for (let i = 0; i < shape.length; i++) {
+    if (tensor.shape[i] !== shape[i]) {
+      throw invalidArgument(
+        `${path}.shape[${i}]`,
+        `${shape[i]}`,
+        `${tensor.shape[i]} of [${tensor.shape.join(', ')}]`,
+      )
+    }
+  }
+  if (layout === 'contiguous' && !tensor.contiguous) {
+    throw invalidArgument(path, 'a contiguous tensor', `strides [${tensor.strides.join(', ')}]`)
+  }
+}
+
+/** As {@link checkTensor}, for an argument that must be there exactly when `wanted`; returns null when it is not. */
+export function checkOptional<D extends DType>(
+  context: DeviceContext,
+  path: string,
+  tensor: Tensor<D> | null | undefined,
+  wanted: boolean,
+  dtype: D,
+  shape: readonly number[],
+): Tensor<D> | null {
+  if (!wanted) {
+    if (tensor) throw invalidArgument(path, 'nothing, as the problem declares none', tensor)
+    return null
+  }
+  if (!tensor)
+    throw invalidArgument(
+      path,
+      `a ${dtype} tensor [${shape.join(', ')}], as the problem declares one`,
+      tensor,
+    )
+  checkTensor(context, path, tensor, dtype, shape, 'contiguous')
+  return tensor
+}
+
+/** Checks that a cache is what the problem was made for; returns its tensor. */
+export function checkCache(context: DeviceContext, path: string, cache: KvStorage, layout: KvLayout): Tensor {
+  const found = cache?.layout
+  if (!found) throw invalidArgument(path, 'the storage of a KV cache', cache)
+  if (found !== layout) {
+    for (const name of ['format', 'pages', 'pageSize', 'headsKv', 'headDim', 'pageStride'] as const) {
+      if (found[name] !== layout[name]) {
+        throw invalidArgument(`${path}.layout.${name}`, `the problem's ${layout[name]}`, found[name])
+      }
+    }
+  }
+  const tensor = cache.tensor
+  if (tensor.disposed) throw disposedTensor(tensor)
+  if (tensor.context !== context) {
+    throw invalidArgument(path, `a cache on device ${context.id}`, `one on ${tensor.device}`)
+  }
+  return tensor
+}
+
+/** Whether a tensor has the shape and strides that a cache layout asks for. */
+export function checkStorageTensor(path: string, tensor: Tensor, layout: KvLayout): void {
+  const shape = storageShape(layout)
+  const strides = storageStrides(layout)
+  for (let i = 0; i < 4; i++) {
+    if (tensor.shape.length !== 4 || tensor.shape[i] !== shape[i]) {
+      throw invalidArgument(path, `shape [${shape.join(', ')}]`, `[${tensor.shape.join(', ')}]`)
+    }
+    if (tensor.strides[i] !== strides[i] && shape[i] > 1) {
+      throw invalidArgument(path, `strides [${strides.join(', ')}]`, `[${tensor.strides.join(', ')}]`)
+    }
+  }
+}
+
+/** The scale of an e4m3 operand: a finite number, 1 unless given. */
+export function checkScale(path: string, value: number | undefined): number {
+  if (value === undefined) return 1
+  if (typeof value !== 'number' || !Number.isFinite(value))
+    throw invalidArgument(path, 'a finite number', value)
+  return value
+}

@@ -1,0 +1,58 @@
+import { allocate } from '../device/allocate.js'
+import type { DeviceContext } from '../device/context.js'
+import type { Stream } from '../device/stream.js'
+import { elementCount } from '../tensor/shape.js'
+import { Tensor, type TensorStorage } from '../tensor/tensor.js'
+
+/** One section of a {@link Metadata} block: the same int32 on the host and on the device. */
+export interface Section {
+  readonly tensor: Tensor<'i32'>
+  readonly host: Int32Array
+  /** Position in the block, in int32. */
+  readonly offset: number
+}
+
+/** Sections start at multiples of 256 bytes, so that kernels may load them in vectors. */
+const ALIGNMENT = 64
+
+/**
+ * A plan's int32 metadata: named sections in one block, at device addresses that never change, with a host image that
+ * one upload sends. That is what lets a captured launch see each new step.
+ */
+export class Metadata<Name extends string> {
+  readonly sections: Readonly<Record<Name, Section>>
+  readonly #storage: TensorStorage
+  readonly #block: Tensor<'i32'>
+  readonly #image: Int32Array
+
+  constructor(context: DeviceContext, what: string, shapes: Readonly<Record<Name, readonly number[]>>) {
+    let length = 0
+    const offsets = Object.entries<readonly number[]>(shapes).map(([name, shape]) => {
+      const offset = length
+      length += Math.ceil(elementCount(shape) / ALIGNMENT) * ALIGNMENT
+      return [name, shape, offset] as const
+    })
+    this.#storage = allocate(context, length * 4, what, 'plan')
+    this.#block = new Tensor(this.#storage, 'i32', [length], [1], 0, false)
+    this.#image = new Int32Array(length)
+    this.sections = Object.fromEntries(
+      offsets.map(([name, shape, offset]) => [
+        name,
+        {
+          tensor: this.#block.view(shape, { offset }),
+          host: this.#image.subarray(offset, offset + elementCount(shape)),
+          offset,
+        },
+      ]),
+    ) as Record<Name, Section>
+  }
+
+  /** Enqueues the upload of the image, or of its first `length` int32. */
+  upload(stream: Stream, length = this.#image.length): void {
+    this.#block.slice(0, 0, length).write(this.#image.subarray(0, length), { stream })
+  }
+
+  dispose(): void {
+    this.#storage.release()
+  }
+}

@@ -1,0 +1,147 @@
+import type { BackendPlan } from '../backend/index.js'
+import { allocate } from '../device/allocate.js'
+import type { CapturedPlan } from '../device/capture.js'
+import type { DeviceContext } from '../device/context.js'
+import type { Stream } from '../device/stream.js'
+import { PolymlaError } from '../errors.js'
+import { prepare } from '../ops/prepare.js'
+import type { DecodeProblem, SparseDecodeProblem } from '../problem/index.js'
+import { Tensor, type TensorStorage } from '../tensor/tensor.js'
+import { Metadata, type Section } from './metadata.js'
+import { type HostSchedule, ScheduleState, scheduleShapes } from './schedule-state.js'
+
+type PlannedProblem = DecodeProblem | SparseDecodeProblem
+
+/**
+ * What plans have in common: the prepared problem, its metadata at fixed device addresses, its scratch, and whether it
+ * may run. One plan serves every layer of a step, on one stream at a time.
+ */
+export abstract class Plan<P extends PlannedProblem, Names extends string> implements CapturedPlan {
+  readonly problem: P
+  protected readonly context: DeviceContext
+  protected readonly backend: BackendPlan<P>
+  protected readonly metadata: Metadata<Names | 'schedule' | 'numSplits'>
+  protected readonly scheduling: ScheduleState
+  protected readonly workspace: Tensor<'u8'> | null
+  readonly #scratch: TensorStorage | null
+  #batch: number | null = null
+  #stale: (() => string | null) | undefined
+  #disposed = false
+
+  protected constructor(
+    context: DeviceContext,
+    problem: P,
+    schedulePageSize: number,
+    shapes: Readonly<Record<Names, readonly number[]>>,
+  ) {
+    this.context = context
+    this.problem = problem
+    this.backend = prepare(context, problem)
+    const what = `the plan of a ${problem.op}`
+    const scheduled = scheduleShapes(this.backend.costModel, problem.maxBatch)
+    this.metadata = new Metadata(context, what, { ...scheduled, ...shapes } as Record<
+      Names | 'schedule' | 'numSplits',
+      readonly number[]
+    >)
+    try {
+      this.#scratch = this.backend.workspaceBytes > 0 ? this.#allocateScratch(what) : null
+    } catch (error) {
+      this.metadata.dispose()
+      this.backend.dispose()
+      throw error
+    }
+    this.workspace =
+      this.#scratch && new Tensor(this.#scratch, 'u8', [this.backend.workspaceBytes], [1], 0, false)
+    const sections = this.metadata.sections as Record<'schedule' | 'numSplits', Section>
+    this.scheduling = new ScheduleState(context, this.backend, sections, schedulePageSize, problem.splitPages)
+  }
+
+  /** Requests of the last update; null before the first. */
+  get batch(): number | null {
+    return this.#batch
+  }
+
+  /** The tile schedule of the last update, if core computed one on the host. */
+  get schedule(): HostSchedule | null {
+    return this.scheduling.last
+  }
+
+  /** Bytes of device memory the plan holds. */
+  get workspaceBytes(): number {
+    return this.backend.workspaceBytes
+  }
+
+  /** @internal */
+  assertReplayable(batch: number): void {
+    if (this.assertRunnable() !== batch) {
+      throw this.#staleError(
+        `the graph was captured with a batch of ${batch}, the plan was updated to ${this.#batch}`,
+        'Pad each update to the captured batch with requests of length 0',
+      )
+    }
+  }
+
+  /** Idempotent. */
+  dispose(): void {
+    if (this.#disposed) return
+    this.#disposed = true
+    this.metadata.dispose()
+    this.#scratch?.release()
+    if (!this.context.disposed) this.backend.dispose()
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose()
+  }
+
+  protected assertLive(): void {
+    this.context.assertLive()
+    if (this.#disposed) {
+      throw new PolymlaError('POLYMLA_DISPOSED', 'the plan was used after it was disposed', {
+        device: this.context.id,
+      })
+    }
+  }
+
+  /** Returns the batch of the last update, or throws what stands in the way of a run. */
+  protected assertRunnable(): number {
+    this.assertLive()
+    if (this.#batch === null) {
+      throw this.#staleError(
+        'the plan was not updated yet',
+        'Call plan.update() with the lengths of this step first',
+      )
+    }
+    const moved = this.#stale?.()
+    if (moved) throw this.#staleError(moved, 'Call plan.update() again for this step')
+    return this.#batch
+  }
+
+  protected updated(batch: number, stale: (() => string | null) | undefined): void {
+    this.#batch = batch
+    this.#stale = stale
+  }
+
+  /** Called before an update touches anything, so that one that fails halfway leaves a plan that refuses to run. */
+  protected updating(): void {
+    this.#batch = null
+  }
+
+  /** Enqueues a copy of device-resident integers into the front of a section. */
+  protected copyIn(source: Tensor<'i32'>, section: Section, stream: Stream): void {
+    const { size, buffer, byteOffset } = source
+    if (size === 0) return
+    const target = section.tensor
+    this.context.enqueue(stream, [source], (queue) =>
+      queue.copy(buffer, byteOffset, target.buffer, target.byteOffset, size * 4),
+    )
+  }
+
+  #allocateScratch(what: string): TensorStorage {
+    return allocate(this.context, this.backend.workspaceBytes, `the workspace of ${what}`, 'plan')
+  }
+
+  #staleError(message: string, fix: string): PolymlaError {
+    return new PolymlaError('POLYMLA_PLAN_STALE', message, { device: this.context.id, fix })
+  }
+}

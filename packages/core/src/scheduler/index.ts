@@ -1,0 +1,6 @@
+export { type CostModel, measureLoad, type ScheduleLoad } from './cost-model.js'
+export { SCHEDULE_STRIDE } from './layout.js'
+export { type FlashMlaShape, flashMlaPartitions } from './partitions.js'
+export { computeSchedule, type ScheduleParams } from './schedule.js'
+export { type SparseLoad, sparseLengths } from './sparse-lengths.js'
+export { forEachSplit, type SchedulePiece } from './splits.js'

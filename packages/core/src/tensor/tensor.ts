@@ -1,0 +1,236 @@
+import type { BackendBuffer, TensorRef } from '../backend/index.js'
+import type { DeviceContext } from '../device/context.js'
+import type { Stream } from '../device/stream.js'
+import { type DType, type HostArray, hostArray, itemSize } from '../dtype/index.js'
+import { invalidArgument, PolymlaError } from '../errors.js'
+import { hostBytes } from './host-bytes.js'
+import { checkShape, contiguousStrides, elementCount, elementSpan, isContiguous } from './shape.js'
+
+/** One allocation and everything that views it. */
+export interface TensorStorage {
+  readonly context: DeviceContext
+  readonly buffer: BackendBuffer
+  disposed: boolean
+  release(): void
+}
+
+/**
+ * A strided view of device memory. The tensor that made the allocation owns it: disposing it ends all its views;
+ * disposing a view ends the view alone. Work enqueued before keeps the memory until it is done.
+ */
+export class Tensor<D extends DType = DType> implements TensorRef {
+  readonly dtype: D
+  readonly shape: readonly number[]
+  /** In elements; the last one is 1. */
+  readonly strides: readonly number[]
+  readonly byteOffset: number
+  readonly #storage: TensorStorage
+  readonly #owner: boolean
+  #disposed = false
+
+  /** @internal Tensors come from a device or another tensor. */
+  constructor(
+    storage: TensorStorage,
+    dtype: D,
+    shape: readonly number[],
+    strides: readonly number[],
+    byteOffset: number,
+    owner: boolean,
+  ) {
+    this.#storage = storage
+    this.dtype = dtype
+    this.shape = shape
+    this.strides = strides
+    this.byteOffset = byteOffset
+    this.#owner = owner
+  }
+
+  /** Id of the device it lives on. */
+  get device(): string {
+    return this.#storage.context.id
+  }
+
+  get disposed(): boolean {
+    return this.#disposed || this.#storage.disposed || this.#storage.context.disposed
+  }
+
+  /** The backend's memory. Throws `POLYMLA_DISPOSED`. */
+  get buffer(): BackendBuffer {
+    if (this.disposed) throw disposedTensor(this)
+    return this.#storage.buffer
+  }
+
+  /** Number of elements. */
+  get size(): number {
+    return elementCount(this.shape)
+  }
+
+  /** Device address of the first element. Throws `POLYMLA_UNSUPPORTED` where the device has none. */
+  get pointer(): bigint {
+    const base = this.buffer.pointer
+    if (base === undefined) {
+      throw new PolymlaError(
+        'POLYMLA_UNSUPPORTED',
+        `tensor.pointer: device ${this.device} has no addresses`,
+        {
+          device: this.device,
+        },
+      )
+    }
+    return base + BigInt(this.byteOffset)
+  }
+
+  get contiguous(): boolean {
+    return isContiguous(this.shape, this.strides)
+  }
+
+  /** @internal */
+  get context(): DeviceContext {
+    return this.#storage.context
+  }
+
+  /** Rows `begin` to `end` (exclusive) of one dimension, as a view. */
+  slice(dim: number, begin: number, end: number): Tensor<D> {
+    const extent = this.shape[dim]
+    if (extent === undefined) throw invalidArgument('dim', `an integer in [0, ${this.shape.length - 1}]`, dim)
+    if (
+      !Number.isSafeInteger(begin) ||
+      !Number.isSafeInteger(end) ||
+      begin < 0 ||
+      end < begin ||
+      end > extent
+    ) {
+      throw invalidArgument('slice', `0 ≤ begin ≤ end ≤ ${extent}`, [begin, end])
+    }
+    const shape = this.shape.with(dim, end - begin)
+    return this.#view(shape, this.strides, this.byteOffset + begin * this.strides[dim] * itemSize(this.dtype))
+  }
+
+  /**
+   * Any view inside this tensor's elements: strides in elements (default: row-major; the last must be 1), `offset` in
+   * elements from this tensor's first. A tensor that is not contiguous can only be viewed with explicit strides.
+   */
+  view(shape: readonly number[], layout: { strides?: readonly number[]; offset?: number } = {}): Tensor<D> {
+    const extents = checkShape('shape', shape)
+    if (!layout.strides && !this.contiguous) {
+      throw invalidArgument('view', 'strides, since the tensor is not contiguous', 'none')
+    }
+    const strides = layout.strides ?? contiguousStrides(extents)
+    const offset = layout.offset ?? 0
+    checkStrides(extents, strides)
+    const span = elementSpan(extents, strides)
+    const available = elementSpan(this.shape, this.strides)
+    if (!Number.isSafeInteger(offset) || offset < 0 || offset + span > available) {
+      throw invalidArgument(
+        'view',
+        `elements within the ${available} of this tensor`,
+        `[${offset}, ${offset + span})`,
+      )
+    }
+    return this.#view(extents, Object.freeze([...strides]), this.byteOffset + offset * itemSize(this.dtype))
+  }
+
+  /** Enqueues a copy of host data into this contiguous tensor; the data is the caller's again at once. */
+  write(data: ArrayBufferView, options: { stream?: Stream } = {}): void {
+    const context = this.#storage.context
+    const bytes = hostBytes('data', data, this.dtype, this.size)
+    this.#requireContiguous('write')
+    const buffer = this.buffer
+    const stream = context.streamFor(options.stream)
+    context.notCapturing('upload')
+    if (bytes.byteLength > 0) stream.backend.upload(buffer, this.byteOffset, bytes)
+  }
+
+  /** Enqueues a fill with one byte value, e.g. 0xff to poison. */
+  fillBytes(value: number, options: { stream?: Stream } = {}): void {
+    this.#requireContiguous('fillBytes')
+    if (!Number.isInteger(value) || value < 0 || value > 255) throw invalidArgument('value', 'a byte', value)
+    const bytes = this.size * itemSize(this.dtype)
+    const buffer = this.buffer
+    if (bytes === 0) return
+    this.#storage.context.enqueue(options.stream, [this], (stream) =>
+      stream.fill(buffer, this.byteOffset, bytes, value),
+    )
+  }
+
+  /**
+   * Copies the elements to the host once earlier work on the stream is done: raw bits for bf16 and f16 (`Uint16Array`)
+   * and e4m3 (`Uint8Array`). A strided tensor arrives row-major. Rejects with `POLYMLA_ABORTED` when the signal fires.
+   */
+  async download(options: { stream?: Stream; signal?: AbortSignal } = {}): Promise<HostArray<D>> {
+    const context = this.#storage.context
+    const buffer = this.buffer
+    const stream = context.streamFor(options.stream)
+    context.notCapturing('download')
+    const span = elementSpan(this.shape, this.strides)
+    const staged = hostArray(this.dtype, span)
+    const bytes = new Uint8Array(staged.buffer, staged.byteOffset, staged.byteLength)
+    if (span > 0) stream.backend.download(buffer, this.byteOffset, bytes)
+    await stream.synchronize(options)
+    return this.contiguous ? staged : gather(staged, this.dtype, this.shape, this.strides)
+  }
+
+  /** Idempotent. */
+  dispose(): void {
+    if (this.#disposed) return
+    this.#disposed = true
+    if (this.#owner) this.#storage.release()
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose()
+  }
+
+  #requireContiguous(call: string): void {
+    if (!this.contiguous)
+      throw invalidArgument(call, 'a contiguous tensor', `strides [${this.strides.join(', ')}]`)
+  }
+
+  #view(shape: readonly number[], strides: readonly number[], byteOffset: number): Tensor<D> {
+    if (this.disposed) throw disposedTensor(this)
+    return new Tensor(this.#storage, this.dtype, Object.freeze(shape), strides, byteOffset, false)
+  }
+}
+
+export function disposedTensor(tensor: Tensor): PolymlaError {
+  return new PolymlaError(
+    'POLYMLA_DISPOSED',
+    `the ${tensor.dtype} tensor [${tensor.shape.join(', ')}] was used after it, or its device, was disposed`,
+    { device: tensor.device, fix: 'Keep it undisposed until the last call that takes it' },
+  )
+}
+
+function checkStrides(shape: readonly number[], strides: readonly number[]): void {
+  if (!Array.isArray(strides) || strides.length !== shape.length) {
+    throw invalidArgument('strides', `${shape.length} strides`, strides)
+  }
+  for (const [i, stride] of strides.entries()) {
+    const last = i === shape.length - 1
+    if (!Number.isSafeInteger(stride) || stride < 0 || (last && stride !== 1)) {
+      throw invalidArgument(`strides[${i}]`, last ? '1' : 'an integer ≥ 0', stride)
+    }
+  }
+}
+
+/** Row-major copy of the elements that strides pick from `source`. */
+function gather<D extends DType>(
+  source: HostArray<D>,
+  dtype: D,
+  shape: readonly number[],
+  strides: readonly number[],
+): HostArray<D> {
+  const result = hostArray(dtype, elementCount(shape))
+  const row = shape[shape.length - 1]
+  const index = new Array<number>(shape.length - 1).fill(0)
+  let from = 0
+  for (let to = 0; to < result.length; to += row) {
+    result.set(source.subarray(from, from + row) as never, to)
+    for (let dim = index.length - 1; dim >= 0; dim--) {
+      from += strides[dim]
+      if (++index[dim] < shape[dim]) break
+      from -= shape[dim] * strides[dim]
+      index[dim] = 0
+    }
+  }
+  return result
+}
