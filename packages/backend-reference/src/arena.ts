@@ -123,6 +123,10 @@ function outOfMemory(bytes: number, freeBytes: number, cause?: unknown): Polymla
   return new PolymlaError(
     'POLYMLA_OUT_OF_MEMORY',
     `reference: expected ${bytes} bytes of memory, found at most ${Math.max(freeBytes, 0)} free`,
-    { device: 'reference', fix: 'Dispose tensors and caches that are no longer needed, or make them smaller', cause },
+    {
+      device: 'reference',
+      fix: 'Dispose tensors and caches that are no longer needed, or make them smaller',
+      cause,
+    },
   )
 }

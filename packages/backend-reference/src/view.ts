@@ -17,7 +17,10 @@ export type Viewed<A> = {
 
 /** Copies launch arguments, which their owner reuses, into a form that can be sent to a worker. */
 export function viewed<A extends object>(args: A): Viewed<A> {
-  const entries = Object.entries(args).map(([name, value]) => [name, isTensorRef(value) ? view(value) : value])
+  const entries = Object.entries(args).map(([name, value]) => [
+    name,
+    isTensorRef(value) ? view(value) : value,
+  ])
   return Object.fromEntries(entries) as Viewed<A>
 }
 

@@ -6,16 +6,16 @@ export interface Column {
   readonly align?: 'left' | 'right'
 }
 
+/** The lines around cells that cli-table3 draws unless they are empty. */
+const BORDERS = 'top top-mid top-left top-right bottom bottom-mid bottom-left bottom-right left left-mid mid mid-mid right right-mid'
+const NO_BORDERS = Object.fromEntries(BORDERS.split(' ').map((name) => [name, '']))
+
 /** Rows in aligned columns, two spaces apart, without lines. */
 export function table(columns: readonly Column[], rows: readonly (readonly string[])[], style: Style): string {
-  const sides = ['top', 'bottom', 'left', 'right', 'mid'] as const
-  const none = sides.flatMap((side) =>
-    ['', '-mid', ...(side === 'top' || side === 'bottom' ? ['-left', '-right'] : ['-mid'])].map((end) => `${side}${end}`),
-  )
   const made = new Table({
     head: columns.map(({ title }) => style.bold(title)),
     colAligns: columns.map(({ align = 'left' }) => align),
-    chars: { ...Object.fromEntries(none.map((name) => [name, ''])), middle: '  ' },
+    chars: { ...NO_BORDERS, middle: '  ' },
     style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0 },
   })
   made.push(...rows.map((row) => [...row]))

@@ -18,7 +18,11 @@ export interface Comparison {
   /** ‖found − expected‖ / ‖expected‖ over finite pairs. */
   readonly relativeNorm: number
   /** The element that breaks its bounds most, or that comes closest to it; null when nothing was compared. */
-  readonly worst: { readonly index: readonly number[]; readonly expected: Shown; readonly found: Shown } | null
+  readonly worst: {
+    readonly index: readonly number[]
+    readonly expected: Shown
+    readonly found: Shown
+  } | null
   /** What is wrong, in words; null when passed. */
   readonly message: string | null
 }

@@ -7,12 +7,15 @@ export class PagedKeys {
   readonly pageSize: number
   readonly #onePage: KvLayout
   readonly #cache: View
+  readonly #descale: number
 
-  constructor(layout: KvLayout, cache: View) {
+  /** @param descale an e4m3 cache stores x / descale; other formats ignore it */
+  constructor(layout: KvLayout, cache: View, descale = 1) {
     this.pages = layout.pages
     this.pageSize = layout.pageSize
     this.#onePage = { ...layout, pages: 1 }
     this.#cache = cache
+    this.#descale = descale
   }
 
   has(page: number): boolean {
@@ -24,15 +27,22 @@ export class PagedKeys {
     return token >= 0 && token < this.pages * this.pageSize
   }
 
-  /** Dequantises `count` tokens of a page from `offset` on; the scale of an e4m3 cache is left to the caller. */
+  /** Dequantises `count` tokens of a page from `offset` on. */
   read(page: number, offset: number, count: number, head: number, keys: Float64Array, at: number): void {
-    readTokens(this.#onePage, this.page(page), 0, offset, count, head, keys, at)
+    readTokens(this.#onePage, this.page(page), 0, offset, count, head, keys, at, this.#descale)
   }
 
-  /** Quantises one key into page · pageSize + offset; e4m3 stores key / scale. */
-  write(token: number, head: number, key: Float64Array, scale: number): void {
+  /** Dequantises the token page · pageSize + offset of a cache with one head. */
+  readToken(token: number, keys: Float64Array, at: number): void {
     const offset = token % this.pageSize
-    writeToken(this.#onePage, this.page((token - offset) / this.pageSize), 0, offset, head, key, 0, scale)
+    this.read((token - offset) / this.pageSize, offset, 1, 0, keys, at)
+  }
+
+  /** Quantises one key into the token page · pageSize + offset. */
+  writeToken(token: number, head: number, key: Float64Array): void {
+    const offset = token % this.pageSize
+    const page = this.page((token - offset) / this.pageSize)
+    writeToken(this.#onePage, page, 0, offset, head, key, 0, this.#descale)
   }
 
   /** The elements of a page. */

@@ -65,15 +65,15 @@ export class RowBlock {
   }
 
   /**
-   * Writes the `valueDim` numbers of scale · acc / sum and returns lse; zeros and −Infinity when the row saw nothing or
-   * only scores of −Infinity. NaN that a row really sees stays NaN.
+   * Writes the `valueDim` numbers of acc / sum and returns lse; zeros and −Infinity when the row saw nothing or only
+   * scores of −Infinity. NaN that a row really sees stays NaN.
    */
-  result(row: number, scale: number, out: Float64Array): number {
+  result(row: number, out: Float64Array): number {
     const max = this.#max[row]
     const sum = this.#sum[row]
     const nothing = max === Number.NEGATIVE_INFINITY
     const from = row * this.#valueDim
-    for (let d = 0; d < this.#valueDim; d++) out[d] = nothing ? 0 : (scale * this.#acc[from + d]) / sum
+    for (let d = 0; d < this.#valueDim; d++) out[d] = nothing ? 0 : this.#acc[from + d] / sum
     return nothing ? max : max + Math.log(sum)
   }
 

@@ -35,8 +35,17 @@ export function workspaceBytes(problem: SplitProblem): number {
 }
 
 function maxPages(problem: SplitProblem): number {
-  if (problem.op === 'decode') return problem.blockTableWidth
-  return Math.max(Math.ceil(problem.topk / INDEX_PAGE), 1) + Math.ceil((problem.extra?.topk ?? 0) / INDEX_PAGE)
+  return problem.op === 'decode' ? problem.blockTableWidth : longestLength(problem) / INDEX_PAGE
+}
+
+/** What a request of a sparse decode is scheduled with at most, in whole pages. */
+export function longestLength({ topk, extra }: SparseDecodeProblem): number {
+  return wholePages(Math.max(topk, 1)) + wholePages(extra?.topk ?? 0)
+}
+
+/** `indices` rounded up to whole pages of the schedule. */
+export function wholePages(indices: number): number {
+  return Math.ceil(indices / INDEX_PAGE) * INDEX_PAGE
 }
 
 /** Tokens, or indices, per page of the problem's schedule. */
@@ -44,8 +53,15 @@ export function workPageSize(problem: SplitProblem): number {
   return problem.op === 'decode' ? problem.cache.pageSize : INDEX_PAGE
 }
 
-/** The lengths that a step is scheduled with, from those that its tensors hold, clamped to what the problem allows. */
-export function workLengths(
+/** The lengths that a launch is scheduled with. */
+export function workLengths(problem: SplitProblem, args: SplitArgs): Int32Array {
+  return 'seqlens' in args
+    ? givenLengths(problem, args.batch, args.seqlens, null)
+    : givenLengths(problem, args.batch, args.topkLength, args.extraTopkLength)
+}
+
+/** The same from the tensors that hold them, clamped to what the problem allows. */
+export function givenLengths(
   problem: SplitProblem,
   batch: number,
   given: View | null,
@@ -87,13 +103,23 @@ export function forEachPiece(
   let places = 0
   const { schedule, numSplits, splitPages } = args
   const params = { pageSize: workPageSize(problem), splitPages }
-  forEachSplit(integers(schedule as View), PARTITIONS, integers(numSplits as View), lengths, params, (piece) =>
-    visit(piece, piece.splits > 1 ? places++ : -1),
+  forEachSplit(
+    integers(schedule as View),
+    PARTITIONS,
+    integers(numSplits as View),
+    lengths,
+    params,
+    (piece) => visit(piece, piece.splits > 1 ? places++ : -1),
   )
 }
 
 /** A partial state of query row `row` = s · heads + h: `valueDim` numbers, then lse, −Infinity when nothing was seen. */
-export function partialState(problem: SplitProblem, args: SplitArgs, place: number, row: number): Float64Array {
+export function partialState(
+  problem: SplitProblem,
+  args: SplitArgs,
+  place: number,
+  row: number,
+): Float64Array {
   const { memory, byteOffset } = args.workspace as View
   const width = problem.valueDim + 1
   const index = place * problem.queryTokens * problem.heads + row

@@ -61,7 +61,10 @@ export class ExpectedRows {
     this.maxLogits = new Float64Array(rows.length)
   }
 
-  set(i: number, result: { readonly out: Float64Array; readonly lse: number; readonly maxLogit: number }): void {
+  set(
+    i: number,
+    result: { readonly out: Float64Array; readonly lse: number; readonly maxLogit: number },
+  ): void {
     this.out.set(result.out, i * this.valueDim)
     this.lse[i] = result.lse
     this.maxLogits[i] = result.maxLogit

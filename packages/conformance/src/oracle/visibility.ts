@@ -1,19 +1,35 @@
-/** Whether a query token sees key j of a request's `length` keys, by the three masks of `DecodeProblem`. */
-export interface MaskInputs {
+/** What decides which keys the query tokens of a dense decode see. */
+export interface Visibility {
   readonly mask: 'none' | 'causal' | 'tree'
   readonly queryTokens: number
-  /** [batch, queryTokens, ceil(queryTokens / 32)] for `tree`. */
+  readonly pages: number
+  readonly pageSize: number
+  readonly lengths: Int32Array
+  /** [batch, width] */
+  readonly blockTable: Int32Array
+  readonly width: number
+  /** [batch, queryTokens, ceil(queryTokens / 32)] for `tree`, else null. */
   readonly treeMask: Int32Array | null
 }
 
-export function sees(inputs: MaskInputs, request: number, token: number, length: number, key: number): boolean {
-  const { mask, queryTokens, treeMask } = inputs
-  if (key >= length) return false
-  if (mask === 'none') return true
-  if (mask === 'causal') return key < length - (queryTokens - 1 - token)
-  const tail = key - (length - queryTokens)
+/** Keys of a request, in order, that query token `token` sees: inside the length, the mask and the cache. */
+export function visibleKeys(v: Visibility, request: number, token: number): number[] {
+  const keys: number[] = []
+  for (let key = 0; key < v.lengths[request]; key++) {
+    const page = v.blockTable[request * v.width + Math.floor(key / v.pageSize)]
+    if (page >= 0 && page < v.pages && sees(v, request, token, key)) keys.push(key)
+  }
+  return keys
+}
+
+/** The three masks of `DecodeProblem`. */
+function sees(v: Visibility, request: number, token: number, key: number): boolean {
+  const length = v.lengths[request]
+  if (v.mask === 'none') return true
+  if (v.mask === 'causal') return key < length - (v.queryTokens - 1 - token)
+  const tail = key - (length - v.queryTokens)
   if (tail < 0) return true
-  const words = Math.ceil(queryTokens / 32)
-  const word = (treeMask as Int32Array)[(request * queryTokens + token) * words + (tail >> 5)]
+  const words = Math.ceil(v.queryTokens / 32)
+  const word = (v.treeMask as Int32Array)[(request * v.queryTokens + token) * words + (tail >> 5)]
   return ((word >>> (tail & 31)) & 1) === 1
 }

@@ -29,7 +29,9 @@ export interface SafetensorsFile {
  * header that lies about lengths, shapes or offsets is refused before any tensor is made.
  */
 export function readSafetensors(bytes: Uint8Array, limit = 2 ** 30): SafetensorsFile {
-  const file = isGzip(bytes) ? inflate(bytes, limit) : bytes
+  const content = isGzip(bytes) ? inflate(bytes, limit) : bytes
+  // A Buffer's slices would share memory where those of a Uint8Array are copies.
+  const file = new Uint8Array(content.buffer, content.byteOffset, content.length)
   const { entries, metadata, dataStart } = readHeader(file)
   const tensors = new Map<string, SafetensorsTensor>()
   for (const { name, dtype, shape, begin, end } of entries) {

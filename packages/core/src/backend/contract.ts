@@ -62,6 +62,8 @@ export interface BackendDevice {
   memory?(): { readonly totalBytes: number; readonly freeBytes: number }
 
   createStream(): BackendStream
+  /** A stream over a native one that somebody else owns and keeps alive. Absent: the device cannot. */
+  adoptStream?(pointer: bigint): BackendStream
 
   /** True, or the reason why this device cannot do the problem: one sentence that names the offending property. */
   supports(problem: Problem): true | string
@@ -120,6 +122,7 @@ export interface BackendEvent {
   done(): Promise<void>
   /** Device time in microseconds between the completions of two events, both done. */
   elapsedSince(earlier: BackendEvent): number
+  /** No later call. Waits already enqueued on the event still hold. */
   dispose(): void
 }
 
@@ -139,7 +142,10 @@ export interface BackendPlan<P extends Problem = Problem> {
    * lengths from the host only.
    */
   schedule?(stream: BackendStream, args: ScheduleArgs): void
-  /** Enqueues the problem. `args` is reused by the caller: read it now. */
+  /**
+   * Enqueues the problem. `args` is reused by the caller: read it now. Strides are known only here: ones the device
+   * cannot take throw `POLYMLA_UNSUPPORTED`, before anything is enqueued.
+   */
   launch(stream: BackendStream, args: LaunchArgs[P['op']]): void
   /** No later call. Launches already enqueued still complete. */
   dispose(): void

@@ -6,8 +6,8 @@ import type { Stream } from './stream.js'
 
 /** A plan as a graph sees it: whether the launch it recorded may still be replayed. */
 export interface CapturedPlan {
-  /** Throws `POLYMLA_PLAN_STALE` or `POLYMLA_DISPOSED` when not. */
-  assertReplayable(batch: number): void
+  /** Throws `POLYMLA_PLAN_STALE` or `POLYMLA_DISPOSED` when not; else orders the replay after the plan's last use. */
+  beforeReplay(batch: number, stream: Stream): void
 }
 
 type Work = (stream: BackendStream) => void
@@ -88,7 +88,7 @@ export class Graph {
     const stream = this.#context.streamFor(options.stream)
     this.#context.notCapturing('graph.replay')
     this.#context.assertTensors(this.#tensors)
-    for (const [plan, batch] of this.#plans) plan.assertReplayable(batch)
+    for (const [plan, batch] of this.#plans) plan.beforeReplay(batch, stream)
     if ('launch' in this.#work) this.#work.launch(stream.backend)
     else for (const call of this.#work) call(stream.backend)
   }

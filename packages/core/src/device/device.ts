@@ -206,6 +206,24 @@ export class Device {
     return new Stream(this.#context, this.#context.backend.createStream(), true)
   }
 
+  /**
+   * A stream over a native one of another library on the same device (a `cudaStream_t`, say), which must outlive it.
+   * Throws `POLYMLA_UNSUPPORTED` where the device cannot adopt streams.
+   */
+  wrapStream(pointer: bigint): Stream {
+    this.#context.assertLive()
+    this.#context.notCapturing('device.wrapStream')
+    const { backend } = this.#context
+    if (!backend.adoptStream) {
+      throw new PolymlaError('POLYMLA_UNSUPPORTED', `device ${this.id} cannot adopt foreign streams`, {
+        device: this.id,
+        fix: 'Use device.stream() and order the two with events',
+      })
+    }
+    if (typeof pointer !== 'bigint' || pointer < 0n) throw invalidArgument('pointer', 'a bigint ≥ 0', pointer)
+    return new Stream(this.#context, backend.adoptStream(pointer), true)
+  }
+
   /** The stream of calls that name none. */
   get defaultStream(): Stream {
     return this.#context.defaultStream

@@ -27,6 +27,10 @@ export class Stream {
     if (owned) context.ledger.opened('stream')
   }
 
+  get disposed(): boolean {
+    return this.#disposed || this.#context.disposed
+  }
+
   /** Marks the current end of the queue. */
   record(): Event {
     this.#enter('stream.record')

@@ -1,3 +1,4 @@
+export { copyPage, readToken, readTokens, writeToken } from './format-tokens.js'
 export * from './formats.js'
 export * from './paged-kv-cache.js'
 export type { Sequence } from './sequence.js'

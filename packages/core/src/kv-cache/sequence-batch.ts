@@ -25,11 +25,11 @@ export function sequenceBatch(sequences: readonly Sequence[], rows: number): Seq
   const stale = () => {
     const moved = seen.findIndex(({ sequence, version }) => sequence.version !== version)
     if (moved < 0) return null
-    const { sequence, length } = seen[moved]
-    if (sequence.disposed) return `sequence ${moved} was freed`
-    if (sequence.length !== length)
-      return `sequence ${moved} went from length ${length} to ${sequence.length}`
-    return `the pages of sequence ${moved} changed`
+    const { sequence, length: before } = seen[moved]
+    const { disposed, length } = sequence
+    if (disposed) return `sequence ${moved} was freed`
+    if (length !== before) return `sequence ${moved} went from length ${before} to ${length}`
+    return `tokens or pages of sequence ${moved} changed`
   }
   return { seqlens, blockTable, width, stale }
 }

@@ -42,7 +42,7 @@ export class Sequence {
 
   /** Gives its pages back, as `cache.free` does. Idempotent. */
   dispose(): void {
-    if (!this.#state.freed) this.#free()
+    this.#free()
   }
 
   [Symbol.dispose](): void {

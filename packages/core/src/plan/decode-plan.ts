@@ -83,8 +83,7 @@ export class DecodePlan extends Plan<DecodeProblem, 'seqlens' | 'treeMask' | 'bl
   }
 
   /**
-   * Takes over one step's lengths and block table (copied; the arrays are the caller's again at once). Enqueued on the
-   * stream that the runs will use. Throws `POLYMLA_INVALID_ARGUMENT` before anything is written.
+   * Takes over one step's lengths and block table (copied; the arrays are the caller's again at once). Throws `POLYMLA_INVALID_ARGUMENT` before anything is written.
    */
   update(step: DecodeUpdate, options: { stream?: Stream } = {}): this {
     this.assertLive()
@@ -101,7 +100,7 @@ export class DecodePlan extends Plan<DecodeProblem, 'seqlens' | 'treeMask' | 'bl
     }
     const onHost = lengths || table || mask
     if (onHost) context.notCapturing('plan.update with lengths or tables on the host')
-    const stream = context.streamFor(options.stream)
+    const stream = this.moveTo(context.streamFor(options.stream))
 
     this.updating()
     if (batch > 0) {
@@ -164,7 +163,7 @@ export class DecodePlan extends Plan<DecodeProblem, 'seqlens' | 'treeMask' | 'bl
     tensors[2] = out
     tensors[3] = lse ?? null
     context.capture?.addPlan(this, batch)
-    if (batch > 0) context.launch(run.stream, this.backend, args, tensors)
+    if (batch > 0) context.launch(this.moveTo(context.streamFor(run.stream)), this.backend, args, tensors)
   }
 
   #checkTreeMask(given: Integers | undefined, batch: number): Int32Array | null {

@@ -14,7 +14,7 @@ type PlannedProblem = DecodeProblem | SparseDecodeProblem
 
 /**
  * What plans have in common: the prepared problem, its metadata at fixed device addresses, its scratch, and whether it
- * may run. One plan serves every layer of a step, on one stream at a time.
+ * may run. One plan serves every layer of a step; used on another stream, it continues after what it did on the last.
  */
 export abstract class Plan<P extends PlannedProblem, Names extends string> implements CapturedPlan {
   readonly problem: P
@@ -25,6 +25,7 @@ export abstract class Plan<P extends PlannedProblem, Names extends string> imple
   protected readonly workspace: Tensor<'u8'> | null
   readonly #scratch: TensorStorage | null
   #batch: number | null = null
+  #stream: Stream | null = null
   #stale: (() => string | null) | undefined
   #disposed = false
 
@@ -72,13 +73,14 @@ export abstract class Plan<P extends PlannedProblem, Names extends string> imple
   }
 
   /** @internal */
-  assertReplayable(batch: number): void {
+  beforeReplay(batch: number, stream: Stream): void {
     if (this.assertRunnable() !== batch) {
       throw this.#staleError(
         `the graph was captured with a batch of ${batch}, the plan was updated to ${this.#batch}`,
         'Pad each update to the captured batch with requests of length 0',
       )
     }
+    this.moveTo(stream)
   }
 
   /** Idempotent. */
@@ -115,6 +117,19 @@ export abstract class Plan<P extends PlannedProblem, Names extends string> imple
     const moved = this.#stale?.()
     if (moved) throw this.#staleError(moved, 'Call plan.update() again for this step')
     return this.#batch
+  }
+
+  /** Moves the plan to a stream: what it enqueued on another one comes first. */
+  protected moveTo(stream: Stream): Stream {
+    if (this.context.capture) return stream // what is captured runs at replays, which move the plan themselves
+    const last = this.#stream
+    this.#stream = stream
+    if (last && last !== stream && !last.disposed) {
+      const event = last.backend.record()
+      stream.backend.wait(event)
+      event.dispose()
+    }
+    return stream
   }
 
   protected updated(batch: number, stale: (() => string | null) | undefined): void {

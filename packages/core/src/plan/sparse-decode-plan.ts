@@ -82,7 +82,7 @@ export class SparseDecodePlan extends Plan<SparseDecodeProblem, 'topkLength' | '
   }
 
   /**
-   * Takes over one step's batch and topk lengths (copied). Enqueued on the stream that the runs will use. Throws
+   * Takes over one step's batch and topk lengths (copied). Throws
    * `POLYMLA_INVALID_ARGUMENT` before anything is written.
    */
   update(step: SparseDecodeUpdate, options: { stream?: Stream } = {}): this {
@@ -106,7 +106,7 @@ export class SparseDecodePlan extends Plan<SparseDecodeProblem, 'topkLength' | '
     // Without lengths on the device the schedule itself comes from the host.
     const upload = !onDevice || main || extra
     if (upload) context.notCapturing('plan.update on the host')
-    const stream = context.streamFor(options.stream)
+    const stream = this.moveTo(context.streamFor(options.stream))
 
     this.updating()
     if (batch > 0) {
@@ -181,7 +181,7 @@ export class SparseDecodePlan extends Plan<SparseDecodeProblem, 'topkLength' | '
     tensors.length = 0
     tensors.push(q, cache, indices, extraCache, extraIndices, sink, out, lse)
     context.capture?.addPlan(this, batch)
-    if (batch > 0) context.launch(run.stream, this.backend, args, tensors)
+    if (batch > 0) context.launch(this.moveTo(context.streamFor(run.stream)), this.backend, args, tensors)
   }
 
   #checkCounts(

@@ -1,0 +1,6 @@
+/**
+ * The exact reference backend.
+ *
+ * @module @polymla/backend-reference
+ */
+export { default, reference } from './backend.js'

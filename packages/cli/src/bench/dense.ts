@@ -1,0 +1,75 @@
+import type { DecodeOptions, Device, FloatDType, KvFormat } from '@polymla/core'
+import { itemSize, kvLayout } from '@polymla/core'
+import { fillCache, fillNormal, shuffled } from './data.js'
+import { PythonRandom } from './python-random.js'
+import type { DenseCase, DenseKind } from './rows.js'
+import type { Scope, Work } from './work.js'
+
+const PAGE = 64
+const HEAD_DIM = 576
+const VALUE_DIM = 512
+
+const FORMATS: Readonly<Record<DenseKind, { cache: KvFormat; q: FloatDType; out: 'bf16' | 'f16' | 'f32' }>> = {
+  'dense.bf16': { cache: 'bf16', q: 'bf16', out: 'bf16' },
+  'dense.fp16': { cache: 'fp16', q: 'f16', out: 'f16' },
+  'dense.f32': { cache: 'f32', q: 'f32', out: 'f32' },
+  'dense.fp8': { cache: 'e4m3', q: 'e4m3', out: 'bf16' },
+}
+
+/** Puts a dense case on the device: pages in random order, as a cache in use has them. */
+export function denseWork(device: Device, row: DenseCase, seed: number, scope: Scope): Work {
+  const { b, s_q, h_q } = row
+  const format = FORMATS[row.kind]
+  const random = new PythonRandom(seed)
+  const seqlens = lengths(row, random)
+  const pages = seqlens.map((length) => Math.ceil(length / PAGE))
+  const width = Math.max(0, ...pages)
+  const layout = kvLayout({ format: format.cache, pages: sum(pages) })
+  const options: DecodeOptions = {
+    maxBatch: b,
+    queryTokens: s_q,
+    heads: h_q,
+    cache: layout,
+    dtype: format.q,
+    outDtype: format.out,
+    blockTableWidth: width,
+    mask: row.causal ? 'causal' : 'none',
+    softmaxScale: HEAD_DIM ** -0.5,
+  }
+  const plan = scope.hold(device.planDecode(options))
+  const cache = scope.hold(device.createKvStorage(layout))
+  const q = scope.hold(device.empty({ shape: [b, s_q, h_q, HEAD_DIM], dtype: format.q }))
+  const out = scope.hold(device.empty({ shape: [b, s_q, h_q, VALUE_DIM], dtype: format.out }))
+  const lse = scope.hold(device.empty({ shape: [b, h_q, s_q], dtype: 'f32' }))
+  fillCache(cache, random)
+  fillNormal(q, random)
+  plan.update({ seqlens, blockTable: blockTable(pages, width, random) })
+
+  const keys = sum(seqlens)
+  const rows = b * s_q * h_q
+  return {
+    launch: () => plan.run({ q, cache, out, lse }),
+    flop: 2 * s_q * h_q * keys * (HEAD_DIM + VALUE_DIM),
+    bytes: rows * (HEAD_DIM * itemSize(format.q) + VALUE_DIM * itemSize(format.out)) + keys * HEAD_DIM * itemSize(format.q),
+  }
+}
+
+/** `s_k` each, or normal around it with half of it as deviation, at least 1. */
+export function lengths({ b, s_k, varlen }: DenseCase, random: PythonRandom): Int32Array {
+  return Int32Array.from({ length: b }, () =>
+    varlen ? Math.max(Math.trunc(random.normal(s_k, s_k / 2)), 1) : s_k,
+  )
+}
+
+function blockTable(pages: Int32Array, width: number, random: PythonRandom): Int32Array {
+  const order = shuffled(sum(pages), random)
+  const blocks = new Int32Array(pages.length * width)
+  let next = 0
+  for (const [request, count] of pages.entries()) {
+    blocks.set(order.subarray(next, next + count), request * width)
+    next += count
+  }
+  return blocks
+}
+
+const sum = (numbers: Int32Array) => numbers.reduce((total, number) => total + number, 0)

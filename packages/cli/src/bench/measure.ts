@@ -1,0 +1,65 @@
+import type { Device, Tensor } from '@polymla/core'
+import { denseWork } from './dense.js'
+import type { BenchCase, Timing } from './rows.js'
+import { sparseDecodeWork } from './sparse-decode.js'
+import { sparsePrefillWork } from './sparse-prefill.js'
+import { Scope, type Work } from './work.js'
+
+export interface MeasureOptions {
+  readonly warmup: number
+  readonly runs: number
+  readonly seed: number
+  /** Filled before every run, so that no run finds its data in a cache; null leaves caches warm. */
+  readonly flush: Tensor | null
+  readonly signal?: AbortSignal | undefined
+}
+
+/**
+ * Times one case on the device's own clock, around the launch alone. Throws `POLYMLA_UNSUPPORTED` and
+ * `POLYMLA_OUT_OF_MEMORY` where the device cannot do it.
+ */
+export async function measure(device: Device, row: BenchCase, options: MeasureOptions): Promise<Timing> {
+  using scope = new Scope()
+  const work = prepare(device, row, options.seed, scope)
+  const samples: number[] = []
+  for (let run = 0; run < options.warmup + options.runs; run++) {
+    const us = await timeOnce(device, work, options)
+    if (run >= options.warmup) samples.push(us)
+  }
+  const us = median(samples)
+  return {
+    us: rounded(us),
+    us_min: rounded(Math.min(...samples)),
+    us_max: rounded(Math.max(...samples)),
+    tflops: rounded(work.flop / us / 1e6, 4),
+    gbps: rounded(work.bytes / us / 1e3, 4),
+  }
+}
+
+function prepare(device: Device, row: BenchCase, seed: number, scope: Scope): Work {
+  switch (row.kind) {
+    case 'sparse_decode.fp8':
+      return sparseDecodeWork(device, row, seed, scope)
+    case 'sparse_prefill.bf16':
+      return sparsePrefillWork(device, row, seed, scope)
+    default:
+      return denseWork(device, row, seed, scope)
+  }
+}
+
+async function timeOnce(device: Device, work: Work, { flush, signal }: MeasureOptions): Promise<number> {
+  flush?.fillBytes(0)
+  using start = device.defaultStream.record()
+  work.launch()
+  using end = device.defaultStream.record()
+  await end.done(signal ? { signal } : {})
+  return end.elapsedSince(start)
+}
+
+function median(samples: readonly number[]): number {
+  const sorted = samples.toSorted((a, b) => a - b)
+  const middle = sorted.length >> 1
+  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
+}
+
+const rounded = (value: number, decimals = 2) => Number(value.toFixed(decimals))

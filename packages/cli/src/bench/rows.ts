@@ -1,0 +1,79 @@
+/** Dense decode: `b` requests of `s_k` tokens, or, with `varlen`, of lengths drawn around it. */
+export interface DenseCase {
+  readonly kind: DenseKind
+  readonly b: number
+  /** Query tokens per request. */
+  readonly s_q: number
+  readonly s_k: number
+  /** Query heads. */
+  readonly h_q: number
+  readonly varlen: boolean
+  readonly causal: boolean
+}
+
+export type DenseKind = 'dense.bf16' | 'dense.fp16' | 'dense.f32' | 'dense.fp8'
+
+/** Sparse decode over a packed fp8 cache: fp8-656 when `d_qk` is 576, fp8-584 when it is 512. */
+export interface SparseDecodeCase {
+  readonly kind: 'sparse_decode.fp8'
+  readonly b: number
+  readonly h_q: number
+  readonly s_q: number
+  /** Tokens of each request that indices are drawn from. */
+  readonly s_kv: number
+  readonly topk: number
+  /** Indices into a second cache, of s_kv / 4 tokens per request; null for none. */
+  readonly extra_topk: number | null
+  readonly d_qk: 512 | 576
+}
+
+export interface SparsePrefillCase {
+  readonly kind: 'sparse_prefill.bf16'
+  /** Query tokens of all requests together. */
+  readonly s_q: number
+  readonly s_kv: number
+  readonly topk: number
+  readonly h_q: number
+  readonly d_qk: 512 | 576
+}
+
+export type BenchCase = DenseCase | SparseDecodeCase | SparsePrefillCase
+
+/** What a case took: median and extremes in microseconds, and rates by the median. */
+export interface Timing {
+  readonly us: number
+  readonly us_min: number
+  readonly us_max: number
+  readonly tflops: number
+  readonly gbps: number
+}
+
+export type BenchRow = BenchCase & Timing
+
+/** What `bench --json` writes and `--baseline` reads. */
+export interface BenchReport {
+  readonly device: string
+  readonly date: string
+  readonly commit?: string
+  readonly rows: readonly BenchRow[]
+  /** Cases that the device could not run, and why. */
+  readonly skipped: readonly (BenchCase & { readonly reason: string })[]
+}
+
+/** What makes a case: the fields that two rows must share to be compared, in the order in which labels show them. */
+const FIELDS = ['kind', 'b', 's_q', 's_k', 's_kv', 'topk', 'extra_topk', 'h_q', 'd_qk', 'varlen', 'causal'] as const
+
+/** Equal for rows of the same case, whatever else they hold; null and absent are the same. */
+export function caseKey(row: object): string {
+  return JSON.stringify(FIELDS.map((field) => (row as Record<string, unknown>)[field] ?? null))
+}
+
+/** `dense.bf16 b128 s_q2 s_k4096 h_q128 varlen causal` */
+export function caseLabel(row: BenchCase): string {
+  const shown = (field: (typeof FIELDS)[number]) => {
+    const value = (row as unknown as Record<string, unknown>)[field] ?? false
+    if (field === 'kind' || value === false) return value || ''
+    return value === true ? field : `${field}${value}`
+  }
+  return FIELDS.map(shown).filter(Boolean).join(' ')
+}

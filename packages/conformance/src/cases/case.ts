@@ -1,0 +1,44 @@
+import type { Backend, Device, Problem } from '@polymla/core'
+import type { Comparison } from '../compare.js'
+import type { Random } from '../random.js'
+
+/** One thing the suite checks. Its name says everything about it and, with the seed, fixes all its data. */
+export interface Case {
+  readonly name: string
+  /** What the device must support for the case to run; null when it needs no op. Depends on the seed alone. */
+  problem(seed: number): Problem | null
+  /** Returns comparisons, or throws {@link ConformanceFailure} or {@link CaseSkipped}. */
+  run(bench: Bench): Promise<readonly Comparison[]>
+}
+
+/** What a running case works with. */
+export interface Bench {
+  readonly device: Device
+  readonly seed: number
+  /** Seeded by `seed` and the case's name. */
+  readonly random: Random
+  /** Multiplications the oracle may spend on the case. */
+  readonly budget: number
+  readonly signal: AbortSignal | undefined
+  /** Disposes `handle` after the case, whatever happens. */
+  own<T extends Disposable>(handle: T): T
+  /** Opens another handle of the same device, disposed after the case; null when the suite was given an open device. */
+  readonly open: (() => Promise<Device>) | null
+  /** The backend under test; null when the suite was not given one. */
+  readonly backend: Backend | null
+}
+
+/** The device did something the contract rules out. */
+export class ConformanceFailure extends Error {
+  override readonly name = 'ConformanceFailure'
+}
+
+/** The case does not apply to this device; the message says why. */
+export class CaseSkipped extends Error {
+  override readonly name = 'CaseSkipped'
+}
+
+/** Throws {@link ConformanceFailure} unless `condition` holds. */
+export function check(condition: boolean, message: string): asserts condition {
+  if (!condition) throw new ConformanceFailure(message)
+}

@@ -1,0 +1,99 @@
+import {
+  decodeInto,
+  type FloatDType,
+  type HostArray,
+  type KvLayout,
+  readToken,
+  type SparseDecodeProblem,
+} from '@polymla/core'
+import { applySink, attend } from './attend.js'
+import { ExpectedRows, type Row } from './rows.js'
+
+/** Indices into one cache, and how many of them count. */
+export interface SparseKeys {
+  readonly layout: KvLayout
+  readonly storage: HostArray
+  readonly topk: number
+  /** [batch, queryTokens, topk]: page · pageSize + offset */
+  readonly indices: Int32Array
+  /** [batch] leading indices that count; null: all. */
+  readonly topkLength: Int32Array | null
+}
+
+/** Everything a sparse decode computes from, on the host. */
+export interface SparseInputs {
+  readonly problem: SparseDecodeProblem
+  readonly batch: number
+  /** [batch, queryTokens, heads, headDim] */
+  readonly q: HostArray<FloatDType>
+  readonly main: SparseKeys
+  readonly extra: SparseKeys | null
+  /** [heads] */
+  readonly sink: Float32Array | null
+  readonly descaleK: number
+}
+
+/** Results of the chosen rows (ordered by request, then token), each from the definition in `SparseDecodeProblem`. */
+export function sparseOracle(inputs: SparseInputs, rows: readonly Row[]): ExpectedRows {
+  const { problem, q, sink } = inputs
+  const { heads, queryTokens, valueDim, dtype, softmaxScale } = problem
+  const { headDim } = problem.cache
+  const expected = new ExpectedRows(rows, valueDim)
+  const query = new Float64Array(headDim)
+  let gathered = { keys: new Float64Array(0), count: 0 }
+  let of = -1
+  rows.forEach(({ request, token, head }, i) => {
+    const queryToken = request * queryTokens + token
+    if (of !== queryToken) gathered = gather(inputs, request, token)
+    of = queryToken
+    decodeInto(q, (queryToken * heads + head) * headDim, query, 0, headDim, dtype)
+    const row = attend(query, gathered.keys, gathered.count, valueDim, softmaxScale)
+    expected.set(i, sink ? applySink(row, sink[head]) : row)
+  })
+  return expected
+}
+
+/** 1 for every row that sees no key, as [batch, heads, queryTokens]. */
+export function sparseEmptyRows(inputs: SparseInputs): Uint8Array {
+  const { heads, queryTokens } = inputs.problem
+  const empty = new Uint8Array(inputs.batch * heads * queryTokens)
+  for (let request = 0; request < inputs.batch; request++) {
+    for (let token = 0; token < queryTokens; token++) {
+      const { main, extra } = inputs
+      const count = visible(inputs, main, request, token).length
+      if (count > 0 || (extra && visible(inputs, extra, request, token).length > 0)) continue
+      for (let head = 0; head < heads; head++) empty[(request * heads + head) * queryTokens + token] = 1
+    }
+  }
+  return empty
+}
+
+/** Indices of a query token that count and lie in the cache, repeated ones included. */
+function visible(inputs: SparseInputs, from: SparseKeys, request: number, token: number): Int32Array {
+  const { layout, topk, topkLength } = from
+  const begin = (request * inputs.problem.queryTokens + token) * topk
+  const count = topkLength ? topkLength[request] : topk
+  const tokens = layout.pages * layout.pageSize
+  return from.indices.subarray(begin, begin + count).filter((index) => index >= 0 && index < tokens)
+}
+
+function gather(inputs: SparseInputs, request: number, token: number): { keys: Float64Array; count: number } {
+  const { main, extra, descaleK } = inputs
+  const { headDim } = main.layout
+  const chosen = [main, ...(extra ? [extra] : [])].map((from) => ({
+    from,
+    indices: visible(inputs, from, request, token),
+  }))
+  const count = chosen.reduce((sum, { indices }) => sum + indices.length, 0)
+  const keys = new Float64Array(count * headDim)
+  let at = 0
+  for (const { from, indices } of chosen) {
+    const { layout, storage } = from
+    for (const index of indices) {
+      const page = Math.floor(index / layout.pageSize)
+      readToken(layout, storage, page, index % layout.pageSize, 0, keys, at, descaleK)
+      at += headDim
+    }
+  }
+  return { keys, count }
+}
