@@ -9,7 +9,7 @@ export interface Block {
 }
 
 const ALIGNMENT = 256
-/** Small blocks share slabs of this size; the system backs only the parts that were touched. */
+/** The smallest slab. Blocks of this size and larger do not share slabs with smaller ones, which would break them up. */
 const SLAB_BYTES = 64 * 2 ** 20
 
 /**
@@ -17,7 +17,8 @@ const SLAB_BYTES = 64 * 2 ** 20
  *
  * An engine does not know how much memory a dead SharedArrayBuffer holds, and each worker that saw one keeps its own
  * reference, so garbage collection alone lets freed memory pile up until the process is killed. Slabs are therefore
- * reused, and only those without a live block are left to the collector.
+ * reused, and only those without a live block are left to the collector. Their sizes are powers of two, so that blocks
+ * of slowly growing size find one to reuse; the system backs only the parts that were touched.
  */
 export class Arena {
   readonly limitBytes: number
@@ -35,14 +36,12 @@ export class Arena {
   /** Reserves `bytes` > 0, uninitialised. Throws `POLYMLA_OUT_OF_MEMORY`. */
   allocate(bytes: number): Block {
     const size = Math.ceil(bytes / ALIGNMENT) * ALIGNMENT
+    if (size > this.freeBytes) throw this.#outOfMemory(bytes)
     this.#slabs = this.#slabs.filter((slab) => slab.memory !== undefined)
-    for (const slab of this.#slabs) {
-      const block = slab.take(size)
-      if (block) return this.#count(block)
-    }
-    const slab = new Slab(this.#reserve(size))
-    this.#slabs.push(slab)
-    return this.#count(slab.take(size) as Block)
+    const block = this.#take(size) ?? this.#grow(size)
+    if (!block) throw this.#outOfMemory(bytes)
+    this.#liveBytes += size
+    return block
   }
 
   free(block: Block): void {
@@ -50,32 +49,52 @@ export class Arena {
     this.#slabs.find((slab) => slab.memory === block.memory)?.give(block)
   }
 
-  #count(block: Block): Block {
-    this.#liveBytes += block.bytes
-    return block
+  #take(size: number): Block | null {
+    for (const slab of this.#slabs) {
+      const block = slab.large === size >= SLAB_BYTES ? slab.take(size) : null
+      if (block) return block
+    }
+    return null
   }
 
-  #reserve(size: number): SharedArrayBuffer {
-    if (size <= this.freeBytes) {
+  #grow(size: number): Block | null {
+    // A system that backs memory in advance may refuse the power of two and grant the size itself.
+    for (const slabBytes of [Math.max(SLAB_BYTES, 2 ** Math.ceil(Math.log2(size))), size]) {
       try {
-        return new SharedArrayBuffer(Math.max(size, SLAB_BYTES))
+        const slab = new Slab(new SharedArrayBuffer(slabBytes), size >= SLAB_BYTES)
+        this.#slabs.push(slab)
+        return slab.take(size)
       } catch (error) {
-        throw outOfMemory(size, this.freeBytes, error)
+        if (!(error instanceof RangeError)) throw error
       }
     }
-    throw outOfMemory(size, this.freeBytes)
+    return null
+  }
+
+  #outOfMemory(bytes: number): PolymlaError {
+    return new PolymlaError(
+      'POLYMLA_OUT_OF_MEMORY',
+      `reference: expected ${bytes} bytes of memory, found at most ${this.freeBytes} free`,
+      {
+        device: 'reference',
+        fix: 'Dispose tensors and caches that are no longer needed, or make them smaller',
+      },
+    )
   }
 }
 
 /** One SharedArrayBuffer and what of it is free. */
 class Slab {
+  /** Whether it serves large blocks. */
+  readonly large: boolean
   #held: SharedArrayBuffer | null
   readonly #weak: WeakRef<SharedArrayBuffer>
   /** Free ranges by offset; no two touch. */
   readonly #holes: { offset: number; bytes: number }[]
   #blocks = 0
 
-  constructor(memory: SharedArrayBuffer) {
+  constructor(memory: SharedArrayBuffer, large: boolean) {
+    this.large = large
     this.#held = memory
     this.#weak = new WeakRef(memory)
     this.#holes = [{ offset: 0, bytes: memory.byteLength }]
@@ -117,16 +136,4 @@ class Slab {
     hole.bytes += next.bytes
     this.#holes.splice(at + 1, 1)
   }
-}
-
-function outOfMemory(bytes: number, freeBytes: number, cause?: unknown): PolymlaError {
-  return new PolymlaError(
-    'POLYMLA_OUT_OF_MEMORY',
-    `reference: expected ${bytes} bytes of memory, found at most ${Math.max(freeBytes, 0)} free`,
-    {
-      device: 'reference',
-      fix: 'Dispose tensors and caches that are no longer needed, or make them smaller',
-      cause,
-    },
-  )
 }

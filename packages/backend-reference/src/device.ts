@@ -56,7 +56,7 @@ export class ReferenceDevice implements BackendDevice {
     if (!Number.isSafeInteger(workspaceBytes(problem))) {
       return 'maxBatch, heads and splitPages ask for a workspace of more than 2^53 bytes'
     }
-    if (problem.op === 'sparseDecode' && longestLength(problem) >= 2 ** 31) {
+    if (problem.op === 'sparseDecode' && problem.extra && longestLength(problem) >= 2 ** 31) {
       return 'topk and extra.topk together exceed 2^31 - 1'
     }
     return true

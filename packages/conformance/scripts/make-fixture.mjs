@@ -35,8 +35,8 @@ const KEPT = {
 const POISONED = 2
 
 const ATTRIBUTION =
-  'out_flashmla and lse_flashmla were computed by FlashMLA (deepseek-ai/FlashMLA 9241ae3; e4m3 cases: ' +
-  'vllm-project/FlashMLA 46d64a8), MIT License, Copyright (c) 2025 DeepSeek, on an NVIDIA H200. ' +
+  'Tensors named *_flashmla were computed by FlashMLA (deepseek-ai/FlashMLA 9241ae3; e4m3 cases: ' +
+  'vllm-project/FlashMLA 46d64a8), MIT License, on an NVIDIA H200. ' +
   'Trimmed by packages/conformance/scripts/make-fixture.mjs.'
 
 const [, , densePath, sparsePath] = process.argv

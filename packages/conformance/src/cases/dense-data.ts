@@ -1,11 +1,4 @@
-import {
-  decodeProblem,
-  elementCount,
-  type KvLayout,
-  kvLayout,
-  pageBytes,
-  pageLength,
-} from '@polymla/core'
+import { decodeProblem, elementCount, type KvLayout, kvLayout, pageBytes, pageLength } from '@polymla/core'
 import type { DenseInputs } from '../oracle/dense.js'
 import { normalArray, Random } from '../random.js'
 import type { DenseSpec } from './dense-spec.js'
@@ -35,8 +28,7 @@ export function denseShape(spec: DenseSpec, seed: number, name: string) {
     cache: layout,
     blockTableWidth: plan.width,
     mask: spec.mask,
-    softmaxScale:
-      spec.scale === 'flashmla' ? spec.headDim ** -0.5 : (spec.scale ?? peakedScale(spec.headDim)),
+    softmaxScale: softmaxScale(spec),
     splitPages: spec.splitPages,
   })
   return { lengths, plan, problem }

@@ -26,7 +26,10 @@ export function keyDescale(layout: KvLayout): number {
   return layout.format === 'e4m3' ? KEY_SIGMA / 0.8 : 1
 }
 
-/** Gives tokens [first, first + count) of a page random keys; touches no other byte. */
+/**
+ * Gives tokens [first, first + count) of a page random keys; touches no other byte. The fp32 scales of `fp8-656` are
+ * powers of two, so that kernels which dequantise to bf16 (FlashMLA's do) lose nothing, unless `anyScale`.
+ */
 export function fillTokens(
   random: Random,
   layout: KvLayout,
@@ -34,11 +37,13 @@ export function fillTokens(
   page: number,
   first: number,
   count: number,
+  anyScale = false,
 ): void {
   const start = page * layout.pageStride
   if (layout.format === 'fp8-656') {
-    for (let token = first; token < first + count; token++)
-      fill656(random, storage as Uint8Array, start + token * 656)
+    for (let token = first; token < first + count; token++) {
+      fill656(random, storage as Uint8Array, start + token * 656, anyScale)
+    }
   } else if (layout.format === 'fp8-584') {
     for (let token = first; token < first + count; token++) {
       fill584(random, storage as Uint8Array, start, layout.pageSize, token)
@@ -68,7 +73,9 @@ function fill656(random: Random, bytes: Uint8Array, at: number, anyScale: boolea
   const view = new DataView(bytes.buffer, bytes.byteOffset)
   random.fill<HostArray>(bytes, normalTable('e4m3', CODE_SIGMA, 448), at, at + 512)
   for (let group = 0; group < 4; group++) {
-    const scale = anyScale ? (KEY_SIGMA / CODE_SIGMA) * (0.5 + random.uniform()) : CODE_SCALE / random.integer(1, 2)
+    const scale = anyScale
+      ? (KEY_SIGMA / CODE_SIGMA) * (0.5 + random.uniform())
+      : CODE_SCALE / random.integer(1, 2)
     view.setFloat32(at + 512 + 4 * group, scale, true)
   }
   fillRope(random, bytes, at + 528)

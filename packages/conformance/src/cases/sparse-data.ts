@@ -77,7 +77,10 @@ function sparseKeys(spec: SparseSpec, keys: SparseKeysSpec, layout: KvLayout, ra
     const hidden = spec.invalid === 'all' || (spec.invalid === 'some' && random.chance(0.1))
     if (outside) {
       // Garbage: either no token at all, or one that holds NaN.
-      indices[i] = random.chance(0.5) || live === tokens ? random.pick(NO_TOKEN) : order[random.integer(live, tokens - 1)]
+      indices[i] =
+        random.chance(0.5) || live === tokens
+          ? random.pick(NO_TOKEN)
+          : order[random.integer(live, tokens - 1)]
     } else if (hidden) {
       indices[i] = random.chance(0.5) ? random.pick(NO_TOKEN) : tokens + random.integer(0, 3)
     } else {
@@ -89,7 +92,15 @@ function sparseKeys(spec: SparseSpec, keys: SparseKeysSpec, layout: KvLayout, ra
   for (let token = 0; token < tokens; token++) {
     if (!used[token]) continue
     const { pageSize } = layout
-    fillTokens(random, layout, storage, Math.floor(token / pageSize), token % pageSize, 1, spec.scale === 'flashmla')
+    fillTokens(
+      random,
+      layout,
+      storage,
+      Math.floor(token / pageSize),
+      token % pageSize,
+      1,
+      spec.scale === 'flashmla',
+    )
   }
   return { layout, storage, topk, indices, topkLength }
 }

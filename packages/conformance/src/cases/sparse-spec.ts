@@ -92,7 +92,9 @@ export function sparseName(spec: SparseSpec): string {
     spec.sink === 'none' ? null : 'sink',
     spec.invalid === 'some' ? null : `${spec.invalid}.invalid`,
     spec.zeroLengths ? 'zeros' : null,
-    spec.headDim === usual.headDim && spec.valueDim === usual.valueDim ? null : `d${spec.headDim}v${spec.valueDim}`,
+    spec.headDim === usual.headDim && spec.valueDim === usual.valueDim
+      ? null
+      : `d${spec.headDim}v${spec.valueDim}`,
     spec.dtype === 'bf16' ? null : `q.${spec.dtype}`,
     spec.outDtype === spec.dtype ? null : `out.${spec.outDtype}`,
     spec.pageGap === 0 ? null : `gap${spec.pageGap}`,

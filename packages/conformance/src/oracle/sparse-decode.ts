@@ -40,7 +40,7 @@ export function sparseOracle(inputs: SparseInputs, rows: readonly Row[]): Expect
   const { headDim } = problem.cache
   const expected = new ExpectedRows(rows, valueDim)
   const query = new Float64Array(headDim)
-  let gathered = { keys: new Float64Array(0), count: 0 }
+  let gathered: Gathered = { keys: new Float64Array(0), count: 0 }
   let of = -1
   rows.forEach(({ request, token, head }, i) => {
     const queryToken = request * queryTokens + token
@@ -77,7 +77,12 @@ function visible(inputs: SparseInputs, from: SparseKeys, request: number, token:
   return from.indices.subarray(begin, begin + count).filter((index) => index >= 0 && index < tokens)
 }
 
-function gather(inputs: SparseInputs, request: number, token: number): { keys: Float64Array; count: number } {
+interface Gathered {
+  readonly keys: Float64Array
+  readonly count: number
+}
+
+function gather(inputs: SparseInputs, request: number, token: number): Gathered {
   const { main, extra, descaleK } = inputs
   const { headDim } = main.layout
   const chosen = [main, ...(extra ? [extra] : [])].map((from) => ({

@@ -1,5 +1,5 @@
 import type { Row } from './format-groups.js'
-import { E4M3_MAX, largestMagnitude, readBf16, readE4m3, writeBf16, writeE4m3 } from './format-groups.js'
+import { largestMagnitude, readBf16, readE4m3, scaleExponent, writeBf16, writeE4m3 } from './format-groups.js'
 
 /*
  * A page of `fp8-584`: for each token 448 e4m3 and 64 bf16 of rope, then for each token 7 e8m0 scales (one per 64
@@ -18,9 +18,6 @@ const E8M0_BIAS = 127
 const E8M0_VALUES = Float64Array.from({ length: 256 }, (_, code) =>
   code === 255 ? Number.NaN : 2 ** (code - E8M0_BIAS),
 )
-
-const double = new Float64Array(1)
-const doubleWords = new Uint32Array(double.buffer)
 
 /** Decodes `count` tokens, from token `first` of the page that starts at byte `page`. */
 export function read584(
@@ -58,18 +55,10 @@ export function write584(
   const scales = page + pageSize * TOKEN + token * SCALES
   for (let group = 0; group < LATENT; group += GROUP) {
     const magnitude = Math.max(largestMagnitude(src, from + group, GROUP), SMALLEST_MAGNITUDE)
-    const code = encodeE8m0(magnitude / E4M3_MAX)
+    const code = scaleExponent(magnitude) + E8M0_BIAS
     bytes[scales + group / GROUP] = code
     writeE4m3(src, from + group, GROUP, E8M0_VALUES[code], bytes, at + group)
   }
   bytes[scales + SCALES - 1] = 0
   writeBf16(src, from + LATENT, ROPE, bytes, at + LATENT)
-}
-
-/** Code of the smallest power of two that is not below `value`, a positive normal number. */
-function encodeE8m0(value: number): number {
-  double[0] = value
-  const isPower = doubleWords[0] === 0 && (doubleWords[1] & 0xfffff) === 0
-  const exponent = (doubleWords[1] >>> 20) - 1023 + (isPower ? 0 : 1)
-  return Math.min(exponent + E8M0_BIAS, 254)
 }

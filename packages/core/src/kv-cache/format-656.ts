@@ -1,10 +1,10 @@
 import type { Row } from './format-groups.js'
 import {
-  E4M3_MAX,
   largestMagnitude,
   readBf16,
   readE4m3,
   readF32,
+  scaleExponent,
   writeBf16,
   writeE4m3,
   writeF32,
@@ -20,9 +20,6 @@ const GROUP = 128
 const SCALES_AT = LATENT
 const ROPE_AT = LATENT + (LATENT / GROUP) * 4
 const ROPE = 64
-
-const SMALLEST_NORMAL = 2 ** -126
-const LARGEST_FINITE = (2 - 2 ** -23) * 2 ** 127
 
 /** Decodes `count` tokens, from token `first` of the page that starts at byte `page`. */
 export function read656(
@@ -44,15 +41,13 @@ export function read656(
 }
 
 /**
- * Encodes one token of the page that starts at byte `page`. A group's scale is its largest magnitude / 448, rounded
- * to fp32 and at least the smallest normal fp32, so that a group of zeros stays finite (vLLM,
- * `concat_and_cache_ds_mla_kernel`).
+ * Encodes one token of the page that starts at byte `page`. A group's scale is its largest magnitude / 448, rounded up
+ * to a power of two (FlashMLA 9241ae3, the quantiser of its tests).
  */
 export function write656(bytes: Uint8Array, page: number, token: number, src: Row, from: number): void {
   const at = page + token * TOKEN
   for (let group = 0; group < LATENT; group += GROUP) {
-    const ideal = largestMagnitude(src, from + group, GROUP) / E4M3_MAX
-    const scale = Math.fround(Math.min(Math.max(ideal, SMALLEST_NORMAL), LARGEST_FINITE))
+    const scale = 2 ** scaleExponent(largestMagnitude(src, from + group, GROUP))
     writeF32(scale, bytes, at + SCALES_AT + (group / GROUP) * 4)
     writeE4m3(src, from + group, GROUP, scale, bytes, at + group)
   }

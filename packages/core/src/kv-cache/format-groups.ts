@@ -3,8 +3,12 @@ import { decodeBf16, E4M3_VALUES, encodeBf16, encodeE4m3 } from '../dtype/small-
 /** Rows of numbers that caches are read into and written from. */
 export type Row = Float32Array | Float64Array
 
-/** Largest e4m3 value: what the largest magnitude of a group is scaled to. */
-export const E4M3_MAX = 448
+const E4M3_MAX = 448
+const SMALLEST_EXPONENT = -126
+const LARGEST_EXPONENT = 127
+
+const double = new Float64Array(1)
+const doubleWords = new Uint32Array(double.buffer)
 
 const single = new Float32Array(1)
 const singleBytes = new Uint8Array(single.buffer)
@@ -17,6 +21,17 @@ export function largestMagnitude(src: Row, from: number, length: number): number
     if (magnitude > largest && magnitude < Number.POSITIVE_INFINITY) largest = magnitude
   }
   return largest
+}
+
+/**
+ * Exponent of the smallest power of two that brings numbers up to `magnitude` into e4m3's range, within those of normal
+ * fp32 numbers and of e8m0. Powers of two also survive kernels that keep scales in bf16.
+ */
+export function scaleExponent(magnitude: number): number {
+  double[0] = magnitude / E4M3_MAX
+  const isPower = doubleWords[0] === 0 && (doubleWords[1] & 0xfffff) === 0
+  const exponent = (doubleWords[1] >>> 20) - 1023 + (isPower ? 0 : 1)
+  return Math.min(Math.max(exponent, SMALLEST_EXPONENT), LARGEST_EXPONENT)
 }
 
 /** Decodes `length` e4m3 bytes, times `scale`. */

@@ -163,7 +163,7 @@ describe.each(FORMATS)('%s', (format) => {
           const floor = {
             fp16: 2 ** -25,
             e4m3: magnitude * 2 ** -10,
-            'fp8-656': (largest / 448) * 2 ** -10,
+            'fp8-656': (largest / 224) * 2 ** -10,
             'fp8-584': (Math.max(largest, 1e-4) / 224) * 2 ** -10,
           }[format as string]
           const step = i < latent ? Math.max(Math.abs(row[i]) * half, floor ?? 0) : Math.abs(row[i]) * 2 ** -8

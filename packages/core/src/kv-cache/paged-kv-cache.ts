@@ -2,7 +2,7 @@ import type { Device } from '../device/device.js'
 import type { Stream } from '../device/stream.js'
 import { invalidArgument, PolymlaError } from '../errors.js'
 import { hostIntegers } from '../ops/integers.js'
-import { integer } from '../problem/checks.js'
+import { INT32_MAX, integer } from '../problem/checks.js'
 import { type KvLayout, type KvLayoutOptions, kvLayout } from './formats.js'
 import { outOfPages, PageAllocator } from './page-allocator.js'
 import { PrefixIndex } from './prefix-index.js'
@@ -18,8 +18,8 @@ export type KvCacheOptions = KvLayoutOptions & {
 /** Token ids of a prompt, 32-bit. */
 export type TokenIds = Int32Array | readonly number[]
 
-const INT32_MAX = 2 ** 31 - 1
 const MAX_LAYERS = 2 ** 16
+const MAX_BATCH = 2 ** 20
 
 /**
  * A KV cache of fixed pages that sequences share: forks share their common pages, prompts the full pages of a prefix
@@ -180,7 +180,7 @@ export class PagedKvCache {
     this.#assertLive()
     if (!Array.isArray(sequences)) throw invalidArgument('sequences', 'an array of sequences', sequences)
     for (const [i, sequence] of sequences.entries()) this.#state(sequence, `sequences[${i}]`)
-    const rows = integer('padTo', options.padTo ?? sequences.length, sequences.length, INT32_MAX)
+    const rows = integer('padTo', options.padTo ?? sequences.length, sequences.length, MAX_BATCH)
     return sequenceBatch(sequences, rows)
   }
 

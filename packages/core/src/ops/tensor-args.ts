@@ -96,10 +96,11 @@ export function checkStorageTensor(path: string, tensor: Tensor, layout: KvLayou
   }
 }
 
-/** The scale of an e4m3 operand: a finite number, 1 unless given. */
+/** The scale of an e4m3 operand: a finite number > 0, 1 unless given. */
 export function checkScale(path: string, value: number | undefined): number {
   if (value === undefined) return 1
-  if (typeof value !== 'number' || !Number.isFinite(value))
-    throw invalidArgument(path, 'a finite number', value)
+  if (typeof value !== 'number' || !(value > 0 && value < Number.POSITIVE_INFINITY)) {
+    throw invalidArgument(path, 'a finite number > 0', value)
+  }
   return value
 }
