@@ -8,6 +8,13 @@ export default defineConfig(async () => {
   return [
     { ...base, clean: false, entry: ['src/index.ts', 'src/register.ts'] },
     // Loaded by path as a worker thread, also from a bundle without node_modules: one file that needs no other.
-    { ...base, clean: false, dts: false, splitting: false, entry: ['src/worker.ts'], noExternal: [/^@polymla\//] },
+    {
+      ...base,
+      clean: false,
+      dts: false,
+      splitting: false,
+      entry: ['src/worker.ts'],
+      noExternal: [/^@polymla\//],
+    },
   ]
 })

@@ -35,5 +35,3 @@ async function probe(): Promise<DeviceInfo> {
     return { ...DEVICE, name: 'Reference (float64)', available: false, reason }
   }
 }
-
-export default reference

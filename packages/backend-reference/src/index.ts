@@ -3,4 +3,4 @@
  *
  * @module @polymla/backend-reference
  */
-export { default, reference } from './backend.js'
+export { reference, reference as default } from './backend.js'

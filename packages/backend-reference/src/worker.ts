@@ -22,7 +22,6 @@ function perform({ id, kernel, phase, problem, args, units, next }: Job): JobDon
 function describeFailure(error: unknown): NonNullable<JobDone['failure']> {
   const { message, stack } = error instanceof Error ? error : new Error(String(error))
   if (isPolymlaError(error)) return { code: error.code, message, stack }
-  // A typed array that does not fit in memory.
-  const code = error instanceof RangeError ? 'POLYMLA_OUT_OF_MEMORY' : 'POLYMLA_INTERNAL'
+  const code = message === 'Array buffer allocation failed' ? 'POLYMLA_OUT_OF_MEMORY' : 'POLYMLA_INTERNAL'
   return { code, message: `reference: ${message}`, stack }
 }

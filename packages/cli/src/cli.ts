@@ -20,7 +20,11 @@ const firstParty: MakeRuntime = (options) =>
  * Runs one command line, without the leading `node` and script. Never throws: errors go to `io.stderr`, and the exit
  * code says what kind they are.
  */
-export async function main(argv: readonly string[], io: Io, makeRuntime: MakeRuntime = firstParty): Promise<number> {
+export async function main(
+  argv: readonly string[],
+  io: Io,
+  makeRuntime: MakeRuntime = firstParty,
+): Promise<number> {
   try {
     return await dispatch(argv, io, makeRuntime)
   } catch (error) {
@@ -29,7 +33,11 @@ export async function main(argv: readonly string[], io: Io, makeRuntime: MakeRun
   }
 }
 
-async function dispatch([name, ...rest]: readonly string[], io: Io, makeRuntime: MakeRuntime): Promise<number> {
+async function dispatch(
+  [name, ...rest]: readonly string[],
+  io: Io,
+  makeRuntime: MakeRuntime,
+): Promise<number> {
   const style = styleOf(io.stdout, io.env)
   const showHelp = (command: Command | null) => {
     io.stdout.write(command ? commandHelp(command, style) : overview(COMMANDS, version(), style))

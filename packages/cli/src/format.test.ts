@@ -2,7 +2,13 @@ import { expect, test } from 'vitest'
 import { bytes, digits, duration, error } from './format.js'
 
 test('durations', () => {
-  expect([0, 9.876, 999.4, 4560, 1.234e6].map(duration)).toEqual(['0 µs', '9.88 µs', '999 µs', '4.56 ms', '1.23 s'])
+  expect([0, 9.876, 999.4, 4560, 1.234e6].map(duration)).toEqual([
+    '0 µs',
+    '9.88 µs',
+    '999 µs',
+    '4.56 ms',
+    '1.23 s',
+  ])
 })
 
 test('bytes', () => {

@@ -67,7 +67,10 @@ export function commandHelp(command: Command, style: Style): string {
   )
 }
 
-function optionColumns([name, { value, help, fallback }]: [string, Command['options'][string]]): [string, string] {
+function optionColumns([name, { value, help, fallback }]: [string, Command['options'][string]]): [
+  string,
+  string,
+] {
   const shown = value !== null && fallback !== null ? ` (default: ${fallback})` : ''
   return [`--${name}${value === null ? '' : ` ${value}`}`, `${help}${shown}`]
 }
@@ -80,7 +83,8 @@ function columns(rows: readonly (readonly [string, string])[]): string[] {
   const indent = ' '.repeat(left + 4)
   return rows.flatMap(([term, meaning]) => {
     const wrapped = wrap(meaning, WIDTH - indent.length)
-    const first = term.length > left ? [`  ${term}`, `${indent}${wrapped[0]}`] : [`  ${term.padEnd(left)}  ${wrapped[0]}`]
+    const first =
+      term.length > left ? [`  ${term}`, `${indent}${wrapped[0]}`] : [`  ${term.padEnd(left)}  ${wrapped[0]}`]
     return [...first, ...wrapped.slice(1).map((line) => `${indent}${line}`)]
   })
 }

@@ -32,7 +32,8 @@ export function choice<T extends string>(choices: readonly T[], help: string, fa
     help,
     fallback,
     read(given, path) {
-      if (!choices.includes(given as T)) throw usageError(path, `one of ${choices.join(', ')}`, JSON.stringify(given))
+      if (!choices.includes(given as T))
+        throw usageError(path, `one of ${choices.join(', ')}`, JSON.stringify(given))
       return given as T
     },
   }
@@ -72,7 +73,8 @@ export function byteSize(help: string): Option<number | null> {
     read(given, path) {
       const [, digits, unit] = /^(\d+(?:\.\d+)?) ?([a-z]*)$/i.exec(given) ?? []
       const bytes = Math.floor(Number(digits) * (UNITS[unit?.toUpperCase() ?? ''] ?? Number.NaN))
-      if (!Number.isSafeInteger(bytes)) throw usageError(path, 'a size such as 4GB, 256MiB or 0', JSON.stringify(given))
+      if (!Number.isSafeInteger(bytes))
+        throw usageError(path, 'a size such as 4GB, 256MiB or 0', JSON.stringify(given))
       return bytes
     },
   }

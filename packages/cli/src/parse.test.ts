@@ -43,7 +43,17 @@ describe('parseCommand', () => {
   })
 
   test('reads every kind of option', () => {
-    const { options } = parse('f', '--json', '--device=x:1', '--grid', 'large', '--seed', '3', '--heads', '1,16')
+    const { options } = parse(
+      'f',
+      '--json',
+      '--device=x:1',
+      '--grid',
+      'large',
+      '--seed',
+      '3',
+      '--heads',
+      '1,16',
+    )
     expect(options).toMatchObject({ json: true, device: 'x:1', grid: 'large', seed: 3, heads: [1, 16] })
   })
 
@@ -62,8 +72,14 @@ describe('parseCommand', () => {
   })
 
   test.each([
-    [['f', '--devise', 'x'], '--devise: expected an option of try, found an unknown one. Did you mean --device?'],
-    [['f', '--quiet'], '--quiet: expected an option of try, found an unknown one. There are: --json, --device,'],
+    [
+      ['f', '--devise', 'x'],
+      '--devise: expected an option of try, found an unknown one. Did you mean --device?',
+    ],
+    [
+      ['f', '--quiet'],
+      '--quiet: expected an option of try, found an unknown one. There are: --json, --device,',
+    ],
     [['f', '--toString'], '--toString: expected an option of try'],
     [['f', '--json=1'], '--json: expected no value, found "1"'],
     [['f', '--device'], '--device: expected a value (ID), found none'],
@@ -82,6 +98,8 @@ describe('parseCommand', () => {
 
   test('refuses operands of a command without any', () => {
     const { operands: _, ...plain } = command
-    expect(() => parseCommand(plain, ['extra'])).toThrow('expected none, as try takes only options, found "extra"')
+    expect(() => parseCommand(plain, ['extra'])).toThrow(
+      'expected none, as try takes only options, found "extra"',
+    )
   })
 })

@@ -40,7 +40,12 @@ export function parseCommand<O extends Options>(command: Command<O>, argv: reado
 
 function readOption(
   { name: command, options }: Command,
-  token: { readonly name: string; readonly rawName: string; readonly value?: string | undefined; inlineValue?: boolean | undefined },
+  token: {
+    readonly name: string
+    readonly rawName: string
+    readonly value?: string | undefined
+    inlineValue?: boolean | undefined
+  },
 ): unknown {
   const { name, rawName, value } = token
   if (!Object.hasOwn(options, name)) {

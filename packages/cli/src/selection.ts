@@ -13,9 +13,7 @@ export async function explainAuto(
   const winner = infos.find(({ id }) => id === chosen)
   return infos.map((info) => {
     if (info === winner) return { ...info, auto: { chosen: true, why: whyChosen(env) } }
-    const why =
-      passedOver.get(info.id) ??
-      (info.available ? outranked(winner, env) : info.reason.message)
+    const why = passedOver.get(info.id) ?? (info.available ? outranked(winner, env) : info.reason.message)
     return { ...info, auto: { chosen: false, why } }
   })
 }
@@ -27,7 +25,10 @@ export function whyChosen(env: Readonly<Record<string, string | undefined>>): st
     : `POLYMLA_DEVICE=${env.POLYMLA_DEVICE} replaces auto`
 }
 
-function outranked(winner: DeviceInfo | undefined, env: Readonly<Record<string, string | undefined>>): string {
+function outranked(
+  winner: DeviceInfo | undefined,
+  env: Readonly<Record<string, string | undefined>>,
+): string {
   if (!winner) return `POLYMLA_DEVICE=${env.POLYMLA_DEVICE} names another device`
   return replacement(env) === null ? `${winner.id} has the higher score` : whyChosen(env)
 }
@@ -37,7 +38,9 @@ function replacement(env: Readonly<Record<string, string | undefined>>): string 
   return id === undefined || id === '' || id === 'auto' ? null : id
 }
 
-async function tryAuto(runtime: Runtime): Promise<{ chosen: string | null; passedOver: Map<string, string> }> {
+async function tryAuto(
+  runtime: Runtime,
+): Promise<{ chosen: string | null; passedOver: Map<string, string> }> {
   let device: Device
   try {
     device = await runtime.selectDevice('auto')

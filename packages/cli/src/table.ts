@@ -7,11 +7,16 @@ export interface Column {
 }
 
 /** The lines around cells that cli-table3 draws unless they are empty. */
-const BORDERS = 'top top-mid top-left top-right bottom bottom-mid bottom-left bottom-right left left-mid mid mid-mid right right-mid'
+const BORDERS =
+  'top top-mid top-left top-right bottom bottom-mid bottom-left bottom-right left left-mid mid mid-mid right right-mid'
 const NO_BORDERS = Object.fromEntries(BORDERS.split(' ').map((name) => [name, '']))
 
 /** Rows in aligned columns, two spaces apart, without lines. */
-export function table(columns: readonly Column[], rows: readonly (readonly string[])[], style: Style): string {
+export function table(
+  columns: readonly Column[],
+  rows: readonly (readonly string[])[],
+  style: Style,
+): string {
   const made = new Table({
     head: columns.map(({ title }) => style.bold(title)),
     colAligns: columns.map(({ align = 'left' }) => align),

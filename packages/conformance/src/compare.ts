@@ -145,3 +145,18 @@ export function indexIn(shape: readonly number[]): (position: number) => number[
 function shown(value: number): Shown {
   return Number.isFinite(value) ? value : (String(value) as Shown)
 }
+
+/** Compares all elements at once: infinities and NaN must coincide, and ‖found − expected‖ / ‖expected‖ ≤ bound. */
+export function compareNorm(
+  tensor: string,
+  expected: ArrayLike<number>,
+  found: ArrayLike<number>,
+  bound: number,
+  indexOf?: (position: number) => readonly number[],
+): Comparison {
+  const unbounded = { absolute: Number.POSITIVE_INFINITY, relative: Number.POSITIVE_INFINITY }
+  const all = compare(tensor, expected, found, unbounded, indexOf)
+  if (!all.passed || all.relativeNorm <= bound) return all
+  const message = `${tensor}: relative 2-norm of the error ${all.relativeNorm.toExponential(2)}, expected at most ${bound}`
+  return { ...all, passed: false, message }
+}

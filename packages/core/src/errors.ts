@@ -93,19 +93,24 @@ export function invalidArgument(path: string, expected: string, found: unknown, 
 
 /** A short, safe rendering of any value for an error message; never throws, never longer than about 80 characters. */
 export function describe(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value)
-  if (typeof value === 'bigint') return `${value}n`
-  if (value === null || typeof value !== 'object')
-    return typeof value === 'function' ? 'a function' : String(value)
-  if (ArrayBuffer.isView(value)) {
-    const length = (value as unknown as { length?: number }).length ?? value.byteLength
-    return `${value.constructor.name}(${length})`
-  }
+  if (typeof value === 'string') return JSON.stringify(clip(value))
+  if (typeof value === 'bigint') return clip(`${value}n`)
+  if (typeof value === 'function') return 'a function'
   if (Array.isArray(value)) {
-    const head = value
-      .slice(0, 8)
-      .map((item) => (typeof item === 'object' && item !== null ? '…' : String(item)))
-    return `[${head.join(', ')}${value.length > 8 ? ', …' : ''}]`
+    const items = value.slice(0, 8).map((item) => (isPlain(item) ? String(item) : '…'))
+    return `[${clip(items.join(', '))}${value.length > 8 ? ', …' : ''}]`
   }
-  return `a ${value.constructor?.name ?? 'null-prototype object'}`
+  if (value === null || typeof value !== 'object') return clip(String(value))
+  const name: unknown = value.constructor?.name
+  const type = typeof name === 'string' && name !== '' ? clip(name) : 'null-prototype object'
+  if (!ArrayBuffer.isView(value)) return `a ${type}`
+  return `${type}(${(value as { length?: number }).length ?? value.byteLength})`
+}
+
+function isPlain(value: unknown): boolean {
+  return value === null || (typeof value !== 'object' && typeof value !== 'function')
+}
+
+function clip(text: string): string {
+  return text.length > 60 ? `${text.slice(0, 60)}…` : text
 }

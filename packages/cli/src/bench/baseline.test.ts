@@ -4,7 +4,9 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { readBaseline } from './baseline.js'
 
-const row = { kind: 'dense.bf16', b: 1, s_q: 1, s_k: 4096, h_q: 16, varlen: false, causal: false }
+const timing = { us: 10, us_min: 9, us_max: 11, tflops: 1, gbps: 1 }
+const dense = { kind: 'dense.bf16', b: 1, s_q: 1, s_k: 4096, h_q: 16, varlen: false, causal: false } as const
+const row = { ...dense, ...timing }
 let folder: string
 
 beforeAll(async () => {
@@ -19,11 +21,14 @@ async function file(content: unknown): Promise<string> {
 }
 
 test('finds a case in a report and in a bare array', async () => {
-  const rows = [{ kind: 'ceiling.copy', us: 1 }, { ...row, us: 29.06, gbps: 163 }]
+  const rows = [
+    { kind: 'ceiling.copy', us: 1 },
+    { ...row, us: 29.06, gbps: 163 },
+  ]
   for (const content of [{ device: 'x', rows }, rows]) {
     const baseline = await readBaseline(await file(content), null)
-    expect(baseline.find(row)).toBe(29.06)
-    expect(baseline.find({ ...row, h_q: 32 })).toBeUndefined()
+    expect(baseline(row)).toEqual({ baseline_us: 29.06, speedup: 2.906 })
+    expect(baseline({ ...row, h_q: 32 })).toEqual({})
   }
 })
 
@@ -35,11 +40,11 @@ test('compares with another kind when one is named', async () => {
     ]),
     'dense.fa3.bf16',
   )
-  expect(baseline.find(row)).toBe(20)
+  expect(baseline(row)).toEqual({ baseline_us: 20, speedup: 2 })
 })
 
 test.each([
-  ['{', '--baseline: expected a readable JSON file'],
+  ['{', '--baseline: expected JSON, found'],
   ['null', '--baseline: expected a file that bench --json wrote'],
   ['{"rows": [1]}', '--baseline: expected a file that bench --json wrote'],
   ['[{"kind": "dense.bf16", "us": "fast"}]', '--baseline: expected rows with a time, found none'],
@@ -48,5 +53,7 @@ test.each([
 })
 
 test('refuses a file that is not there', async () => {
-  await expect(readBaseline(join(folder, 'missing.json'), null)).rejects.toThrow('--baseline: expected a readable JSON')
+  await expect(readBaseline(join(folder, 'missing.json'), null)).rejects.toThrow(
+    '--baseline: expected a readable file, found ENOENT',
+  )
 })

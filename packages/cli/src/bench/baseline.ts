@@ -1,12 +1,9 @@
-import { readFile } from 'node:fs/promises'
 import { usageError } from '../errors.js'
-import { caseKey } from './rows.js'
+import { readNamed } from '../files.js'
+import { type BenchCase, type Compared, caseKey, type Timing } from './rows.js'
 
-/** Times to compare with, by case. */
-export interface Baseline {
-  /** Median microseconds of the same case, if the baseline has it. */
-  find(row: object): number | undefined
-}
+/** Compares a row with the same case of a baseline; nothing where the baseline has no such case. */
+export type Baseline = (row: BenchCase & Timing) => Partial<Compared>
 
 /**
  * Reads what `bench --json` wrote, or a bare array of such rows. `kind`, when not null, names the rows to compare with
@@ -19,18 +16,26 @@ export async function readBaseline(path: string, kind: string | null): Promise<B
     if (typeof us === 'number' && us > 0 && (kind === null || own === kind)) times.set(keyOf(row, kind), us)
   }
   if (times.size === 0) {
-    throw usageError('--baseline', `rows ${kind === null ? 'with a time' : `of kind ${kind}`}`, `none in ${path}`)
+    throw usageError(
+      '--baseline',
+      `rows ${kind === null ? 'with a time' : `of kind ${kind}`}`,
+      `none in ${path}`,
+    )
   }
-  return { find: (row) => times.get(keyOf(row, kind)) }
+  return (row) => {
+    const us = times.get(keyOf(row, kind))
+    return us === undefined ? {} : { baseline_us: us, speedup: Number((us / row.us).toPrecision(4)) }
+  }
 }
 
 const keyOf = (row: object, kind: string | null) => caseKey(kind === null ? row : { ...row, kind })
 
 async function load(path: string): Promise<unknown> {
+  const bytes = await readNamed('--baseline', path)
   try {
-    return JSON.parse(await readFile(path, 'utf8'))
+    return JSON.parse(new TextDecoder().decode(bytes))
   } catch (error) {
-    throw usageError('--baseline', 'a readable JSON file', (error as Error).message)
+    throw usageError('--baseline', 'JSON', (error as Error).message)
   }
 }
 

@@ -1,27 +1,30 @@
-import type { DecodeOptions, Device, FloatDType, KvFormat } from '@polymla/core'
-import { itemSize, kvLayout } from '@polymla/core'
-import { fillCache, fillNormal, shuffled } from './data.js'
+import { Random } from '@polymla/conformance'
+import { type DecodeOptions, type Device, type FloatDType, type KvFormat, kvLayout } from '@polymla/core'
+import type { Scope } from '../scope.js'
+import { fillCache, fillNormal } from './data.js'
+import { denseCost } from './dense-cost.js'
 import { PythonRandom } from './python-random.js'
 import type { DenseCase, DenseKind } from './rows.js'
-import type { Scope, Work } from './work.js'
+import type { Work } from './work.js'
 
 const PAGE = 64
 const HEAD_DIM = 576
 const VALUE_DIM = 512
 
-const FORMATS: Readonly<Record<DenseKind, { cache: KvFormat; q: FloatDType; out: 'bf16' | 'f16' | 'f32' }>> = {
-  'dense.bf16': { cache: 'bf16', q: 'bf16', out: 'bf16' },
-  'dense.fp16': { cache: 'fp16', q: 'f16', out: 'f16' },
-  'dense.f32': { cache: 'f32', q: 'f32', out: 'f32' },
-  'dense.fp8': { cache: 'e4m3', q: 'e4m3', out: 'bf16' },
-}
+const FORMATS: Readonly<Record<DenseKind, { cache: KvFormat; q: FloatDType; out: 'bf16' | 'f16' | 'f32' }>> =
+  {
+    'dense.bf16': { cache: 'bf16', q: 'bf16', out: 'bf16' },
+    'dense.fp16': { cache: 'fp16', q: 'f16', out: 'f16' },
+    'dense.f32': { cache: 'f32', q: 'f32', out: 'f32' },
+    'dense.fp8': { cache: 'e4m3', q: 'e4m3', out: 'bf16' },
+  }
 
 /** Puts a dense case on the device: pages in random order, as a cache in use has them. */
 export function denseWork(device: Device, row: DenseCase, seed: number, scope: Scope): Work {
   const { b, s_q, h_q } = row
   const format = FORMATS[row.kind]
-  const random = new PythonRandom(seed)
-  const seqlens = lengths(row, random)
+  const random = new Random(seed)
+  const seqlens = lengths(row, new PythonRandom(seed))
   const pages = seqlens.map((length) => Math.ceil(length / PAGE))
   const width = Math.max(0, ...pages)
   const layout = kvLayout({ format: format.cache, pages: sum(pages) })
@@ -45,13 +48,7 @@ export function denseWork(device: Device, row: DenseCase, seed: number, scope: S
   fillNormal(q, random)
   plan.update({ seqlens, blockTable: blockTable(pages, width, random) })
 
-  const keys = sum(seqlens)
-  const rows = b * s_q * h_q
-  return {
-    launch: () => plan.run({ q, cache, out, lse }),
-    flop: 2 * s_q * h_q * keys * (HEAD_DIM + VALUE_DIM),
-    bytes: rows * (HEAD_DIM * itemSize(format.q) + VALUE_DIM * itemSize(format.out)) + keys * HEAD_DIM * itemSize(format.q),
-  }
+  return { launch: () => plan.run({ q, cache, out, lse }), ...denseCost(plan.problem, b, sum(seqlens)) }
 }
 
 /** `s_k` each, or normal around it with half of it as deviation, at least 1. */
@@ -61,8 +58,8 @@ export function lengths({ b, s_k, varlen }: DenseCase, random: PythonRandom): In
   )
 }
 
-function blockTable(pages: Int32Array, width: number, random: PythonRandom): Int32Array {
-  const order = shuffled(sum(pages), random)
+function blockTable(pages: Int32Array, width: number, random: Random): Int32Array {
+  const order = random.permutation(sum(pages))
   const blocks = new Int32Array(pages.length * width)
   let next = 0
   for (const [request, count] of pages.entries()) {

@@ -58,12 +58,14 @@ function dense(
   return { kind, b, s_q, s_k, h_q, varlen, causal }
 }
 
-function sparse(row: Omit<SparseDecodeCase, 'kind' | 'extra_topk'> & { extra_topk?: number }): SparseDecodeCase {
-  return { extra_topk: null, ...row, kind: 'sparse_decode.fp8' }
+function sparse(
+  row: Omit<SparseDecodeCase, 'kind' | 'extra_topk'> & { extra_topk?: number },
+): SparseDecodeCase {
+  return { kind: 'sparse_decode.fp8', ...row, extra_topk: row.extra_topk ?? null }
 }
 
 function prefill(row: Omit<SparsePrefillCase, 'kind'>): SparsePrefillCase {
-  return { ...row, kind: 'sparse_prefill.bf16' }
+  return { kind: 'sparse_prefill.bf16', ...row }
 }
 
 /** FlashMLA's performance grid (9241ae3, dense decoding test) and serving shapes from one request to 256. */
@@ -95,7 +97,8 @@ function denseH200(kind: DenseKind): DenseCase[] {
 function sparseH200(): SparseDecodeCase[] {
   const v32 = (b: number, h_q: number, s_q: number, topk = 2048) =>
     sparse({ b, h_q, s_q, s_kv: 32768, topk, d_qk: 576 })
-  const v4 = (b: number) => sparse({ b, h_q: 128, s_q: 2, s_kv: 16384, topk: 128, extra_topk: 1024, d_qk: 512 })
+  const v4 = (b: number) =>
+    sparse({ b, h_q: 128, s_q: 2, s_kv: 16384, topk: 128, extra_topk: 1024, d_qk: 512 })
   return [
     ...[128, 64].flatMap((h_q) => [2, 64, 128].map((b) => v32(b, h_q, 2))),
     ...[1, 64, 128].map((b) => v32(b, 128, 1)),

@@ -1,9 +1,10 @@
 import type { Device, Tensor } from '@polymla/core'
+import { Scope } from '../scope.js'
 import { denseWork } from './dense.js'
 import type { BenchCase, Timing } from './rows.js'
 import { sparseDecodeWork } from './sparse-decode.js'
 import { sparsePrefillWork } from './sparse-prefill.js'
-import { Scope, type Work } from './work.js'
+import { rates, type Work } from './work.js'
 
 export interface MeasureOptions {
   readonly warmup: number
@@ -31,8 +32,7 @@ export async function measure(device: Device, row: BenchCase, options: MeasureOp
     us: rounded(us),
     us_min: rounded(Math.min(...samples)),
     us_max: rounded(Math.max(...samples)),
-    tflops: rounded(work.flop / us / 1e6, 4),
-    gbps: rounded(work.bytes / us / 1e3, 4),
+    ...rates(work, us),
   }
 }
 
@@ -62,4 +62,4 @@ function median(samples: readonly number[]): number {
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
 }
 
-const rounded = (value: number, decimals = 2) => Number(value.toFixed(decimals))
+const rounded = (us: number) => Number(us.toFixed(2))

@@ -1,12 +1,11 @@
 import { PolymlaError } from '@polymla/core'
 import type { TopLevelSpec } from 'vega-lite'
-import type { Baseline } from './baseline.js'
 import { type BenchReport, caseLabel } from './rows.js'
 
 /** An SVG of the median times with their range, a line per case, and the baseline's where there is one. */
-export async function plotSvg(report: BenchReport, baseline: Baseline | null): Promise<string> {
+export async function plotSvg(report: BenchReport): Promise<string> {
   const [vega, vegaLite] = await libraries()
-  const view = new vega.View(vega.parse(vegaLite.compile(plotSpec(report, baseline)).spec), { renderer: 'none' })
+  const view = new vega.View(vega.parse(vegaLite.compile(plotSpec(report)).spec), { renderer: 'none' })
   try {
     return await view.toSVG()
   } finally {
@@ -14,15 +13,21 @@ export async function plotSvg(report: BenchReport, baseline: Baseline | null): P
   }
 }
 
-function plotSpec(report: BenchReport, baseline: Baseline | null): TopLevelSpec {
+function plotSpec(report: BenchReport): TopLevelSpec {
   const measured = report.rows.map((row) => ({ ...row, case: caseLabel(row), series: report.device }))
   const compared = measured.flatMap((row) => {
-    const us = baseline?.find(row)
+    const { baseline_us: us } = row
     return us === undefined ? [] : [{ case: row.case, us, us_min: us, us_max: us, series: 'baseline' }]
   })
-  const y = { field: 'case', type: 'nominal', sort: null, title: null, axis: { labelLimit: 400 } } as const
-  const color = { field: 'series', type: 'nominal', title: null, legend: { orient: 'top' } } as const
-  const scale = { type: 'log', nice: true } as const
+  const y = { field: 'case', type: 'nominal', sort: null, title: null, axis: { labelLimit: 0 } } as const
+  const color = {
+    field: 'series',
+    type: 'nominal',
+    title: null,
+    legend: { orient: 'top', labelLimit: 0 },
+    scale: { domain: compared.length > 0 ? [report.device, 'baseline'] : [report.device] },
+  } as const
+  const scale = { type: 'log', nice: false, padding: 12 } as const
   return {
     title: `polymla bench, ${report.date}`,
     width: 560,
@@ -32,7 +37,12 @@ function plotSpec(report: BenchReport, baseline: Baseline | null): TopLevelSpec 
     layer: [
       {
         mark: { type: 'rule', strokeWidth: 2 },
-        encoding: { y, color, x: { field: 'us_min', type: 'quantitative', scale, title: 'µs' }, x2: { field: 'us_max' } },
+        encoding: {
+          y,
+          color,
+          x: { field: 'us_min', type: 'quantitative', scale, title: 'µs' },
+          x2: { field: 'us_max' },
+        },
       },
       {
         mark: { type: 'point', filled: true, size: 50 },
@@ -46,9 +56,13 @@ async function libraries() {
   try {
     return await Promise.all([import('vega'), import('vega-lite')])
   } catch (cause) {
-    throw new PolymlaError('POLYMLA_UNSUPPORTED', '--plot needs vega and vega-lite, which could not be loaded', {
-      fix: 'Install them beside polymla: npm install vega@6 vega-lite@6',
-      cause,
-    })
+    throw new PolymlaError(
+      'POLYMLA_UNSUPPORTED',
+      '--plot needs vega and vega-lite, which could not be loaded',
+      {
+        fix: 'Install them beside polymla: npm install vega@6 vega-lite@6',
+        cause,
+      },
+    )
   }
 }

@@ -1,17 +1,17 @@
 import { digits, duration } from '../format.js'
 import type { Style } from '../style.js'
 import { table } from '../table.js'
-import type { Baseline } from './baseline.js'
-import { type BenchReport, caseLabel } from './rows.js'
+import { type BenchReport, type BenchRow, caseLabel } from './rows.js'
 
-/** The report as people read it; with a baseline, how many times faster than it each case ran. */
-export function benchTable(report: BenchReport, baseline: Baseline | null, style: Style): string {
+/** The report as people read it; with baseline times, how many times faster each case ran. */
+export function benchTable(report: BenchReport, style: Style): string {
+  const compared = report.rows.some(({ baseline_us }) => baseline_us !== undefined)
   const right = (title: string) => ({ title, align: 'right' as const })
-  const columns = ['median', 'min', 'max', 'GB/s', 'TFLOP/s', ...(baseline ? ['baseline', 'speed-up'] : [])]
+  const columns = ['median', 'min', 'max', 'GB/s', 'TFLOP/s', ...(compared ? ['baseline', 'speed-up'] : [])]
   const rows = report.rows.map((row) => {
     const times = [row.us, row.us_min, row.us_max].map(duration)
     const rates = [digits(row.gbps), digits(row.tflops)]
-    return [caseLabel(row), ...times, ...rates, ...(baseline ? compared(row.us, baseline.find(row), style) : [])]
+    return [caseLabel(row), ...times, ...rates, ...(compared ? comparison(row, style) : [])]
   })
   return [
     `${report.device}, ${report.date}`,
@@ -21,9 +21,8 @@ export function benchTable(report: BenchReport, baseline: Baseline | null, style
   ].join('\n')
 }
 
-function compared(us: number, baselineUs: number | undefined, style: Style): string[] {
-  if (baselineUs === undefined) return ['', '']
-  const ratio = baselineUs / us
-  const shown = `${ratio.toFixed(2)}x`
-  return [duration(baselineUs), ratio >= 1 ? style.green(shown) : style.red(shown)]
+function comparison({ baseline_us: us, speedup }: BenchRow, style: Style): string[] {
+  if (us === undefined || speedup === undefined) return ['', '']
+  const shown = `${speedup.toFixed(2)}x`
+  return [duration(us), speedup >= 1 ? style.green(shown) : style.red(shown)]
 }

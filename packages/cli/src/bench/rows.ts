@@ -48,7 +48,13 @@ export interface Timing {
   readonly gbps: number
 }
 
-export type BenchRow = BenchCase & Timing
+/** The same case in a baseline, and how many times faster it is here. */
+export interface Compared {
+  readonly baseline_us: number
+  readonly speedup: number
+}
+
+export type BenchRow = BenchCase & Timing & Partial<Compared>
 
 /** What `bench --json` writes and `--baseline` reads. */
 export interface BenchReport {
@@ -61,7 +67,19 @@ export interface BenchReport {
 }
 
 /** What makes a case: the fields that two rows must share to be compared, in the order in which labels show them. */
-const FIELDS = ['kind', 'b', 's_q', 's_k', 's_kv', 'topk', 'extra_topk', 'h_q', 'd_qk', 'varlen', 'causal'] as const
+const FIELDS = [
+  'kind',
+  'b',
+  's_q',
+  's_k',
+  's_kv',
+  'topk',
+  'extra_topk',
+  'h_q',
+  'd_qk',
+  'varlen',
+  'causal',
+] as const
 
 /** Equal for rows of the same case, whatever else they hold; null and absent are the same. */
 export function caseKey(row: object): string {

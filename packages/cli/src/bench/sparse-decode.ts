@@ -1,8 +1,9 @@
+import { Random } from '@polymla/conformance'
 import { type Device, type KvLayout, kvLayout, tokenBytes } from '@polymla/core'
-import { fillCache, fillNormal, shuffled } from './data.js'
-import { PythonRandom } from './python-random.js'
+import type { Scope } from '../scope.js'
+import { fillCache, fillNormal, sampler } from './data.js'
 import type { SparseDecodeCase } from './rows.js'
-import type { Scope, Work } from './work.js'
+import type { Work } from './work.js'
 
 const VALUE_DIM = 512
 /** DeepSeek-V4 keeps its main stream in pages of 256 tokens, everything else is in pages of 64. */
@@ -15,7 +16,7 @@ const EXTRA_RATIO = 4
 export function sparseDecodeWork(device: Device, row: SparseDecodeCase, seed: number, scope: Scope): Work {
   const { b, s_q, h_q, d_qk, topk, extra_topk } = row
   const format = d_qk === 576 ? 'fp8-656' : 'fp8-584'
-  const random = new PythonRandom(seed)
+  const random = new Random(seed)
   const pool = (tokens: number, pageSize: number) =>
     kvLayout({ format, pages: b * Math.ceil(tokens / pageSize), pageSize })
   const layout = pool(row.s_kv, PAGE[d_qk])
@@ -34,7 +35,8 @@ export function sparseDecodeWork(device: Device, row: SparseDecodeCase, seed: nu
     }),
   )
   const main = chosenTokens(device, row, row.s_kv, topk, layout, random, scope)
-  const extra = extraLayout && chosenTokens(device, row, extraTokens, extra_topk as number, extraLayout, random, scope)
+  const extra =
+    extraLayout && chosenTokens(device, row, extraTokens, extra_topk as number, extraLayout, random, scope)
   const q = scope.hold(device.empty({ shape: [b, s_q, h_q, d_qk], dtype: 'bf16' }))
   const out = scope.hold(device.empty({ shape: [b, s_q, h_q, VALUE_DIM], dtype: 'bf16' }))
   const lse = scope.hold(device.empty({ shape: [b, h_q, s_q], dtype: 'f32' }))
@@ -66,13 +68,14 @@ function chosenTokens(
   tokens: number,
   topk: number,
   layout: KvLayout,
-  random: PythonRandom,
+  random: Random,
   scope: Scope,
 ) {
   const { pageSize } = layout
   const cache = scope.hold(device.createKvStorage(layout))
   fillCache(cache, random)
-  const pages = shuffled(layout.pages, random)
+  const pages = random.permutation(layout.pages)
+  const draw = sampler(tokens, random)
   const pagesPerRequest = layout.pages / b
   const indices = new Int32Array(b * s_q * topk)
   let distinct = 0
@@ -80,7 +83,7 @@ function chosenTokens(
     const seen = new Uint8Array(tokens)
     for (let s = 0; s < s_q; s++) {
       const at = (request * s_q + s) * topk
-      for (const [i, token] of shuffled(tokens, random, topk).entries()) {
+      for (const [i, token] of draw(topk).entries()) {
         const page = pages[request * pagesPerRequest + Math.floor(token / pageSize)]
         indices[at + i] = page * pageSize + (token % pageSize)
         distinct += 1 - seen[token]
@@ -88,5 +91,9 @@ function chosenTokens(
       }
     }
   }
-  return { cache, distinct, indices: scope.hold(device.upload(indices, { shape: [b, s_q, topk], dtype: 'i32' })) }
+  return {
+    cache,
+    distinct,
+    indices: scope.hold(device.upload(indices, { shape: [b, s_q, topk], dtype: 'i32' })),
+  }
 }

@@ -13,7 +13,11 @@ import { startProgress } from '../progress.js'
 
 const options = {
   device: text('ID', "device to measure, or 'auto'", 'auto'),
-  grid: choice(GRIDS, 'which cases to run, unless --batch, --query-tokens, --len or --heads give them', 'smoke'),
+  grid: choice(
+    GRIDS,
+    'which cases to run, unless --batch, --query-tokens, --len or --heads give them',
+    'smoke',
+  ),
   batch: integers('requests; every combination of these lists is a case', 1),
   'query-tokens': integers('query tokens per request', 1),
   len: integers('tokens per request', 1),
@@ -24,7 +28,9 @@ const options = {
   filter: text('TEXT', 'only cases whose label contains TEXT, e.g. "s_k4096 h_q128"'),
   runs: integer('measured runs; the median counts', 20, 1, 1e6),
   warmup: integer('runs before them', 3, 0, 1e6),
-  flush: byteSize('memory to fill before each run, so that caches are cold; 0 for warm caches. 4GB, on a CPU 256MB'),
+  flush: byteSize(
+    'memory to fill before each run, so that caches are cold; 0 for warm caches. 4GB, on a CPU 256MB',
+  ),
   seed: integer('of lengths, pages and numbers', 0, 0, 2 ** 32 - 1),
   baseline: text('FILE', 'compare with the times in FILE, written by bench --json'),
   'baseline-kind': text('KIND', 'compare with the rows of this kind in FILE, instead of the same kind'),
@@ -44,7 +50,7 @@ export const bench = defineCommand({
   about: [
     "Times whole calls on the device's own clock, with cold caches: before each run a large block of memory is",
     'filled. FLOP = 2 · rows · tokens · (d_qk + d_v); bytes = queries, keys and outputs once each; both as FlashMLA',
-    'counts them. Lengths of varlen cases are those of Python’s random.seed(SEED) and random.normalvariate.',
+    'counts them. Lengths of varlen cases are those of Python: random.seed(SEED), random.normalvariate.',
     '',
     'Grids: smoke (seconds anywhere), cpu (single machines), dense-h200, sparse-h200 and prefill-h200 (serving',
     'shapes of an H200; many need its memory). A case that the device cannot run is listed with the reason.',
@@ -62,10 +68,10 @@ export const bench = defineCommand({
     const baseline =
       given.baseline === null ? null : await readBaseline(given.baseline, given['baseline-kind'])
     await using device = await context.runtime().selectDevice(given.device)
-    const report = await runCases(context, device, cases, given)
+    const report = await runCases(context, device, cases, baseline, given)
     if (given.json) context.printJson(report)
-    else context.print(benchTable(report, baseline, context.style))
-    if (given.plot !== null) await writePlot(given.plot, report, baseline)
+    else context.print(benchTable(report, context.style))
+    if (given.plot !== null) await writePlot(given.plot, report)
     return report.rows.length > 0 ? EXIT.ok : EXIT.failed
   },
 })
@@ -75,14 +81,23 @@ function chosenCases(given: BenchOptions): BenchCase[] {
   const kind = KINDS[given.format]
   const listed = batch ?? queryTokens ?? len ?? heads
   if (!listed && (causal || varlen)) {
-    throw usageError(causal ? '--causal' : '--varlen', 'one of --batch, --query-tokens, --len, --heads too', 'none')
+    throw usageError(
+      causal ? '--causal' : '--varlen',
+      'one of --batch, --query-tokens, --len, --heads too',
+      'none',
+    )
   }
   const cases = listed
     ? product(batch ?? [1], queryTokens ?? [1], len ?? [4096], heads ?? [128], kind, { causal, varlen })
     : grid(given.grid, kind)
   const kept = cases.filter((row) => filter === null || caseLabel(row).includes(filter))
   if (kept.length === 0) {
-    throw usageError('--filter', 'part of a label', JSON.stringify(filter), `A label is: ${caseLabel(cases[0])}`)
+    throw usageError(
+      '--filter',
+      'part of a label',
+      JSON.stringify(filter),
+      `A label is: ${caseLabel(cases[0])}`,
+    )
   }
   return kept
 }
@@ -91,6 +106,7 @@ async function runCases(
   { io }: Context,
   device: Device,
   cases: readonly BenchCase[],
+  baseline: Baseline | null,
   given: BenchOptions,
 ): Promise<BenchReport> {
   const rows: BenchRow[] = []
@@ -103,9 +119,12 @@ async function runCases(
     for (const [i, row] of cases.entries()) {
       progress.at(i, cases.length, caseLabel(row))
       try {
-        rows.push({ ...row, ...(await measure(device, row, { runs, warmup, seed, flush, signal: io.signal })) })
+        const timing = await measure(device, row, { runs, warmup, seed, flush, signal: io.signal })
+        const measured = { ...row, ...timing }
+        rows.push({ ...measured, ...baseline?.(measured) })
       } catch (error) {
-        if (!isPolymlaError(error, 'POLYMLA_UNSUPPORTED') && !isPolymlaError(error, 'POLYMLA_OUT_OF_MEMORY')) throw error
+        if (!isPolymlaError(error, 'POLYMLA_UNSUPPORTED') && !isPolymlaError(error, 'POLYMLA_OUT_OF_MEMORY'))
+          throw error
         skipped.push({ ...row, reason: error.message })
       }
     }
@@ -113,14 +132,20 @@ async function runCases(
     progress.stop()
   }
   const commit = given.commit === null ? {} : { commit: given.commit }
-  return { device: `${device.id} (${device.info.name})`, date: new Date().toISOString(), ...commit, rows, skipped }
+  return {
+    device: `${device.id} (${device.info.name})`,
+    date: new Date().toISOString(),
+    ...commit,
+    rows,
+    skipped,
+  }
 }
 
 /** Scores from here on are accelerators'. */
 const ACCELERATOR_SCORE = 100
 
-async function writePlot(path: string, report: BenchReport, baseline: Baseline | null): Promise<void> {
-  const svg = await plotSvg(report, baseline)
+async function writePlot(path: string, report: BenchReport): Promise<void> {
+  const svg = await plotSvg(report)
   try {
     await writeFile(path, svg)
   } catch (error) {

@@ -13,7 +13,9 @@ export const devices = defineCommand({
     'Lists what every installed backend finds, best first. A device that cannot be used is listed too, with the',
     "reason and what to do about it. '*' marks the device that auto takes when a program names none.",
   ].join('\n'),
-  options: { json: toggle('print an array of devices, each with auto.chosen and auto.why, and nothing else') },
+  options: {
+    json: toggle('print an array of devices, each with auto.chosen and auto.why, and nothing else'),
+  },
   examples: [
     ['devices', 'what is there, and what is wrong with the rest'],
     ['devices --json', 'the same for a program'],

@@ -8,4 +8,12 @@ import { doctor } from './doctor.js'
 import { verify } from './verify.js'
 
 /** Every command, in the order of help. */
-export const COMMANDS = [devices, doctor, demo, decode, verify, bench, conformance] as unknown as readonly Command[]
+export const COMMANDS = [
+  devices,
+  doctor,
+  demo,
+  decode,
+  verify,
+  bench,
+  conformance,
+] as unknown as readonly Command[]

@@ -13,6 +13,8 @@ export interface FoundRows {
   readonly out: HostArray
   /** [batch, heads, queryTokens]; null when it was not asked for. */
   readonly lse: HostArray<'f32'> | null
+  /** Of a prefill, as lse. */
+  readonly maxLogits?: HostArray<'f32'> | null
   /** 1 where a row sees no key, as lse. */
   readonly empty: Uint8Array
 }
@@ -46,10 +48,20 @@ export function checkRows(found: FoundRows, expected: ExpectedRows, tolerance: P
       ]),
     )
   }
+  if (found.maxLogits) {
+    const { maxLogits } = found
+    const chosen = Float32Array.from(
+      rows,
+      ({ request, token, head }) => maxLogits[(request * heads + head) * queryTokens + token],
+    )
+    const indexOf = (i: number) => [rows[i].request, rows[i].head]
+    comparisons.push(compare('maxLogits', expected.maxLogits, chosen, tolerance.lse, indexOf))
+  }
   // The oracle's findings say more than these; they come first when both fail.
   if (comparisons.every(({ passed }) => passed)) {
     checkFinite(out, found.dtype)
-    if (lse) checkEmpty(lse, found.empty)
+    if (lse) checkEmpty('lse', lse, found.empty, Number.POSITIVE_INFINITY)
+    if (found.maxLogits) checkEmpty('maxLogits', found.maxLogits, found.empty, Number.NEGATIVE_INFINITY)
   }
   return comparisons
 }
@@ -69,9 +81,12 @@ export function checkFinite(out: HostArray, dtype: FloatDType): void {
   check(i === out.length, `out: element ${i} of ${out.length} is not finite, or was never written`)
 }
 
-function checkEmpty(lse: HostArray<'f32'>, empty: Uint8Array): void {
-  for (let i = 0; i < lse.length; i++) {
-    const right = empty[i] ? lse[i] === Number.POSITIVE_INFINITY : Number.isFinite(lse[i])
-    check(right, `lse: element ${i}: expected ${empty[i] ? 'Infinity' : 'a finite number'}, found ${lse[i]}`)
+function checkEmpty(name: string, values: HostArray<'f32'>, empty: Uint8Array, ifEmpty: number): void {
+  for (let i = 0; i < values.length; i++) {
+    const right = empty[i] ? values[i] === ifEmpty : Number.isFinite(values[i])
+    check(
+      right,
+      `${name}: element ${i}: expected ${empty[i] ? ifEmpty : 'a finite number'}, found ${values[i]}`,
+    )
   }
 }

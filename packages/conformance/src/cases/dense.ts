@@ -76,8 +76,8 @@ export class DenseRig {
   readonly q: Tensor
   readonly cache: KvStorage
   readonly outShape: readonly number[]
-  out: GuardedOutput
-  lse: GuardedOutput | null
+  readonly out: GuardedOutput
+  readonly lse: GuardedOutput | null
   readonly #bench: Bench
   readonly #tables: DenseSpec['tables']
 
@@ -97,20 +97,21 @@ export class DenseRig {
     this.q = place(bench, dtype, [inputs.batch, queryTokens, heads, options.cache.headDim], inputs.q)
     this.cache = cache ?? uploadStorage(bench, options.cache, inputs.storage).cache
     this.outShape = [inputs.batch, queryTokens, heads, valueDim]
-    this.out = this.#output()
-    this.lse = placement.lse ? this.#lse() : null
+    this.out = guardedOutput(bench, 'out', inputs.problem.outDtype, this.outShape)
+    this.lse = placement.lse ? guardedOutput(bench, 'lse', 'f32', [inputs.batch, heads, queryTokens]) : null
   }
 
-  update(stream?: Stream): void {
+  /** Updates the plan, with lengths and tables where the case has them unless `tables` says otherwise. */
+  update(stream?: Stream, tables = this.#tables): void {
     const { batch, lengths, blockTable, width, treeMask, problem } = this.inputs
     const device = (shape: readonly number[], data: Int32Array) => upload(this.#bench, 'i32', shape, data)
-    const everything = this.#tables === 'device'
+    const everything = tables === 'device'
     const words = Math.ceil(problem.queryTokens / 32)
     try {
       this.plan.update(
         {
           seqlens: everything ? device([batch], lengths) : lengths,
-          blockTable: this.#tables === 'host' ? blockTable : device([batch, width], blockTable),
+          blockTable: tables === 'host' ? blockTable : device([batch, width], blockTable),
           ...(treeMask
             ? { treeMask: everything ? device([batch, problem.queryTokens, words], treeMask) : treeMask }
             : {}),
@@ -137,10 +138,10 @@ export class DenseRig {
     })
   }
 
-  /** Gives the next run fresh, poisoned outputs. */
-  renewOutputs(): void {
-    this.out = this.#output()
-    if (this.lse) this.lse = this.#lse()
+  /** Makes the outputs NaN again, in the stream's order. */
+  poisonOutputs(stream?: Stream): void {
+    this.out.poison(stream)
+    this.lse?.poison(stream)
   }
 
   /** Downloads what the last run wrote. */
@@ -163,15 +164,6 @@ export class DenseRig {
     )
     const expected = denseOracle(inputs, rows)
     return checkRows(await found, expected, denseTolerance(inputs))
-  }
-
-  #output(): GuardedOutput {
-    return guardedOutput(this.#bench, 'out', this.inputs.problem.outDtype, this.outShape)
-  }
-
-  #lse(): GuardedOutput {
-    const [batch, queryTokens, heads] = this.outShape
-    return guardedOutput(this.#bench, 'lse', 'f32', [batch, heads, queryTokens])
   }
 }
 

@@ -21,6 +21,8 @@ const POISON = 0xff
 /** An output tensor in the middle of a poisoned one. */
 export interface GuardedOutput {
   readonly tensor: Tensor
+  /** Makes everything NaN again, in the stream's order. */
+  poison(stream?: Stream): void
   /** The output; throws when something was written around it. */
   download(stream?: Stream): Promise<HostArray>
 }
@@ -35,9 +37,11 @@ export function guardedOutput(
   const count = shape.reduce((a, b) => a * b, 1)
   const guard = GUARD_BYTES / itemSize(dtype)
   const flat = bench.own(bench.device.empty({ shape: [count + 2 * guard], dtype }))
-  flat.fillBytes(POISON)
+  const poison = (stream?: Stream) => flat.fillBytes(POISON, on(stream))
+  poison()
   return {
     tensor: flat.view(shape, { offset: guard }),
+    poison,
     async download(stream) {
       const signal = bench.signal ? { signal: bench.signal } : {}
       const all = (await flat.download({ ...on(stream), ...signal })) as HostArray

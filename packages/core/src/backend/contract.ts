@@ -56,7 +56,7 @@ export interface BackendDevice {
   alloc(bytes: number): BackendBuffer
   /** Releases a buffer once all work enqueued so far, on any stream, is done with it. Does not wait. */
   free(buffer: BackendBuffer): void
-  /** Adopts memory that somebody else owns and keeps alive. Absent: the device cannot. */
+  /** Adopts memory that somebody else owns and keeps alive; never passed to `free`. Absent: the device cannot. */
   adopt?(pointer: bigint, bytes: number): BackendBuffer
   /** Device memory in bytes, where the device knows. */
   memory?(): { readonly totalBytes: number; readonly freeBytes: number }
@@ -100,13 +100,17 @@ export interface BackendStream {
 
   /** Marks the current end of the queue. */
   record(): BackendEvent
-  /** Holds back all later work on this stream until the event, of any stream of this device, is done. */
+  /**
+   * Holds back all later work on this stream until the event, of any stream of this device, is done. If that failed,
+   * this stream has failed too: its work would go on from results that are not there.
+   */
   wait(event: BackendEvent): void
 
   /**
    * Graphs are optional: both members or neither. Between the calls, launches, fills, copies and device-side schedules
-   * on this stream are collected instead of executed; core lets nothing else through. Without them core replays the
-   * calls itself, so users keep one path.
+   * on this stream are collected instead of executed; core lets nothing else through to a stream, but may prepare
+   * plans, free buffers and dispose of plans, events and graphs. Without them core replays the calls itself, so users
+   * keep one path.
    */
   beginCapture?(): void
   endCapture?(): BackendGraph
@@ -160,7 +164,7 @@ export interface TensorRef {
   readonly byteOffset: number
 }
 
-/** Types and returns a backend: the idiom for a backend package's default export. */
+/** Types and returns a backend. A backend package exports a function by default that makes one. */
 export function defineBackend(backend: Backend): Backend {
   return backend
 }

@@ -119,7 +119,7 @@ export interface AppendKvArgs {
   readonly ropeKey: TensorRef | null
   /** i32 [tokens]: page · pageSize + offset; anything outside the cache is skipped. */
   readonly slots: TensorRef
-  /** i32 [tokens], row of the rotary table per token; null when the keys come rotated. */
+  /** i32 [tokens], row of the rotary table per token, outside of which the token is skipped; null when the keys come rotated. */
   readonly positions: TensorRef | null
   /** f32 [tableLength, ropeDim]: cosines then sines, ropeDim / 2 each. */
   readonly rotaryTable: TensorRef | null

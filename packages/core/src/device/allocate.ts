@@ -54,3 +54,14 @@ export function newTensor<D extends DType>(
   const storage = allocate(context, bytes, `a ${dtype} tensor [${shape.join(', ')}]`)
   return new Tensor(storage, dtype, Object.freeze([...shape]), Object.freeze([...strides]), 0, true)
 }
+
+/** Fills a new tensor; frees it again if that throws. */
+export function filled<D extends DType>(tensor: Tensor<D>, fill: (tensor: Tensor<D>) => void): Tensor<D> {
+  try {
+    fill(tensor)
+  } catch (error) {
+    tensor.dispose()
+    throw error
+  }
+  return tensor
+}

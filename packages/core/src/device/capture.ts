@@ -1,5 +1,6 @@
-import type { BackendGraph, BackendStream } from '../backend/index.js'
+import type { BackendGraph, BackendPlan, BackendStream } from '../backend/index.js'
 import { invalidArgument, PolymlaError } from '../errors.js'
+import { object } from '../problem/checks.js'
 import type { Tensor } from '../tensor/tensor.js'
 import type { DeviceContext } from './context.js'
 import type { Stream } from './stream.js'
@@ -15,10 +16,12 @@ type Work = (stream: BackendStream) => void
 /** Collects what one capture enqueues: in the backend where it has graphs, as calls to repeat where it has not. */
 export class Capture {
   readonly stream: Stream
+  readonly calls: Work[] = []
+  readonly tensors = new Set<Tensor>()
+  readonly plans = new Map<CapturedPlan, number>()
+  /** As `Stream.opPlans`: the graph's own, which live and run where it does. */
+  readonly opPlans = new Map<string, BackendPlan>()
   readonly #native: boolean
-  readonly #calls: Work[] = []
-  readonly #tensors = new Set<Tensor>()
-  readonly #plans = new Map<CapturedPlan, number>()
 
   constructor(stream: Stream) {
     this.stream = stream
@@ -32,21 +35,28 @@ export class Capture {
         fix: 'Leave the stream option out inside capture(), or give it the capturing stream',
       })
     }
-    for (const tensor of tensors) if (tensor) this.#tensors.add(tensor)
+    for (const tensor of tensors) if (tensor) this.tensors.add(tensor)
     if (this.#native) work(stream.backend)
-    else this.#calls.push(work)
+    else this.calls.push(work)
   }
 
   addPlan(plan: CapturedPlan, batch: number): void {
-    this.#plans.set(plan, batch)
+    this.plans.set(plan, batch)
   }
 
-  /** Ends the capture; null `context` drops what was collected. */
-  finish(context: DeviceContext | null): Graph | null {
-    const native = this.#native ? (this.stream.backend.endCapture?.() ?? null) : null
-    if (context) return new Graph(context, native ?? this.#calls, this.#tensors, this.#plans)
-    native?.dispose()
-    return null
+  /** Ends the capture; null where core replays the calls itself. */
+  end(): BackendGraph | null {
+    try {
+      return this.stream.backend.endCapture?.() ?? null
+    } catch (error) {
+      this.dispose()
+      throw error
+    }
+  }
+
+  dispose(): void {
+    for (const plan of this.opPlans.values()) plan.dispose()
+    this.opPlans.clear()
   }
 }
 
@@ -56,22 +66,15 @@ export class Capture {
  */
 export class Graph {
   readonly #context: DeviceContext
-  readonly #work: BackendGraph | readonly Work[]
-  readonly #tensors: ReadonlySet<Tensor>
-  readonly #plans: ReadonlyMap<CapturedPlan, number>
+  readonly #captured: Capture
+  readonly #native: BackendGraph | null
   #disposed = false
 
   /** @internal Graphs come from `device.capture()`. */
-  constructor(
-    context: DeviceContext,
-    work: BackendGraph | readonly Work[],
-    tensors: ReadonlySet<Tensor>,
-    plans: ReadonlyMap<CapturedPlan, number>,
-  ) {
+  constructor(context: DeviceContext, captured: Capture) {
     this.#context = context
-    this.#work = work
-    this.#tensors = tensors
-    this.#plans = plans
+    this.#captured = captured
+    this.#native = captured.end()
     context.ledger.opened('graph')
   }
 
@@ -85,12 +88,13 @@ export class Graph {
         device: this.#context.id,
       })
     }
-    const stream = this.#context.streamFor(options.stream)
+    const stream = this.#context.streamFor(object('options', options).stream)
     this.#context.notCapturing('graph.replay')
-    this.#context.assertTensors(this.#tensors)
-    for (const [plan, batch] of this.#plans) plan.beforeReplay(batch, stream)
-    if ('launch' in this.#work) this.#work.launch(stream.backend)
-    else for (const call of this.#work) call(stream.backend)
+    const { calls, tensors, plans } = this.#captured
+    this.#context.assertTensors(tensors)
+    for (const [plan, batch] of plans) plan.beforeReplay(batch, stream)
+    if (this.#native) this.#native.launch(stream.backend)
+    else for (const call of calls) call(stream.backend)
   }
 
   /** Idempotent. */
@@ -98,7 +102,9 @@ export class Graph {
     if (this.#disposed) return
     this.#disposed = true
     this.#context.ledger.closed('graph')
-    if ('launch' in this.#work && !this.#context.disposed) this.#work.dispose()
+    if (this.#context.disposed) return
+    this.#native?.dispose()
+    this.#captured.dispose()
   }
 
   [Symbol.dispose](): void {
@@ -110,21 +116,30 @@ export class Graph {
 export function capture(context: DeviceContext, work: (stream: Stream) => void, given?: Stream): Graph {
   if (typeof work !== 'function') throw invalidArgument('capture', 'a function', work)
   context.notCapturing('capture')
-  const capturing = new Capture(context.streamFor(given))
-  context.capture = capturing
-  let finished = false
+  const captured = new Capture(context.streamFor(given))
+  context.capture = captured
   try {
-    const result: unknown = work(capturing.stream)
+    const result: unknown = work(captured.stream)
     if (result instanceof Promise) {
       result.catch(() => {})
       throw new PolymlaError('POLYMLA_CAPTURE_ILLEGAL', 'capture: the function returned a promise', {
         fix: 'Enqueue synchronously inside capture()',
       })
     }
-    finished = true
-  } finally {
+  } catch (error) {
     context.capture = null
-    if (!finished) capturing.finish(null)
+    abandon(captured)
+    throw error
   }
-  return capturing.finish(context) as Graph
+  context.capture = null
+  return new Graph(context, captured)
+}
+
+function abandon(captured: Capture): void {
+  try {
+    captured.end()?.dispose()
+    captured.dispose()
+  } catch {
+    // What stopped the capture says more than how the backend took it.
+  }
 }

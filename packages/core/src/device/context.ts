@@ -1,5 +1,5 @@
 import type { BackendDevice, BackendPlan, BackendStream, DeviceInfo, LaunchArgs } from '../backend/index.js'
-import { PolymlaError } from '../errors.js'
+import { invalidArgument, PolymlaError } from '../errors.js'
 import type { Problem } from '../problem/index.js'
 import { disposedTensor, type Tensor } from '../tensor/tensor.js'
 import type { Capture } from './capture.js'
@@ -19,12 +19,13 @@ export class DeviceContext {
   constructor(info: DeviceInfo, backend: BackendDevice, logger: Logger) {
     this.info = info
     this.backend = backend
-    this.ledger = new Ledger((what) =>
+    this.ledger = new Ledger((what) => {
+      if (this.disposed) return
       logger(
         'warn',
         `${info.id}: ${what} was garbage-collected without dispose(); its memory stays allocated`,
-      ),
-    )
+      )
+    })
     this.defaultStream = new Stream(this, backend.createStream(), false)
   }
 
@@ -47,6 +48,7 @@ export class DeviceContext {
       this.assertLive()
       return this.capture?.stream ?? this.defaultStream
     }
+    if (!(stream instanceof Stream)) throw invalidArgument('stream', `a stream of device ${this.id}`, stream)
     stream.assertUsable(this)
     return stream
   }
@@ -88,7 +90,7 @@ export class DeviceContext {
       return
     }
     const kept = { ...args }
-    this.capture.add(stream, tensors.slice(), (target) => plan.launch(target, kept))
+    this.capture.add(stream, tensors, (target) => plan.launch(target, kept))
   }
 
   /** Checks that no tensor of a replay is gone. */

@@ -1,5 +1,5 @@
 import type { DeviceInfo } from '../backend/index.js'
-import { type DType, type HostArray, isDType, itemSize } from '../dtype/index.js'
+import { DTYPES, type DType, type HostArray, itemSize } from '../dtype/index.js'
 import { invalidArgument, PolymlaError } from '../errors.js'
 import {
   type KvLayoutOptions,
@@ -17,6 +17,7 @@ import { type SparsePrefillInput, sparsePrefill } from '../ops/sparse-prefill.js
 import { checkStorageTensor } from '../ops/tensor-args.js'
 import { DecodePlan } from '../plan/decode-plan.js'
 import { SparseDecodePlan } from '../plan/sparse-decode-plan.js'
+import { object, oneOf } from '../problem/checks.js'
 import {
   type DecodeOptions,
   decodeProblem,
@@ -24,10 +25,11 @@ import {
   type SparseDecodeOptions,
   sparseDecodeProblem,
 } from '../problem/index.js'
+import { checkProblem } from '../problem/problem.js'
 import { hostBytes } from '../tensor/host-bytes.js'
-import { checkShape, contiguousStrides, elementCount, elementSpan } from '../tensor/shape.js'
+import { checkShape, checkStrides, contiguousStrides, elementCount, elementSpan } from '../tensor/shape.js'
 import { Tensor } from '../tensor/tensor.js'
-import { newTensor } from './allocate.js'
+import { filled, newTensor } from './allocate.js'
 import { capture, type Graph } from './capture.js'
 import type { DeviceContext } from './context.js'
 import type { DeviceMemory } from './ledger.js'
@@ -47,6 +49,7 @@ export class Device {
   readonly #context: DeviceContext
   /** The devices that `auto` passed over, best first, and why; empty for a device chosen by id. */
   readonly selection: readonly PassedOver[]
+  #disposal: Promise<void> | undefined
 
   /** @internal Devices come from `selectDevice`. */
   constructor(context: DeviceContext, selection: readonly PassedOver[]) {
@@ -66,10 +69,10 @@ export class Device {
     return this.#context.disposed
   }
 
-  /** True, or why this device cannot do the problem. */
+  /** True, or why this device cannot do the problem. Throws `POLYMLA_INVALID_ARGUMENT` for one that breaks a rule. */
   supports(problem: Problem): true | string {
     this.#context.assertLive()
-    return this.#context.backend.supports(problem)
+    return this.#context.backend.supports(checkProblem(problem))
   }
 
   /** Live bytes and handles, and the device's own figures where it has them. Usable after disposal. */
@@ -83,14 +86,13 @@ export class Device {
 
   /** A row-major tensor of uninitialised memory. Throws `POLYMLA_OUT_OF_MEMORY`. */
   empty<D extends DType>(options: { shape: readonly number[]; dtype: D }): Tensor<D> {
-    return newTensor(this.#context, checkDType(options.dtype), checkShape('shape', options.shape))
+    const { dtype, shape } = object('options', options)
+    return newTensor(this.#context, checkDType(dtype), checkShape('shape', shape))
   }
 
   /** A row-major tensor of zeros. */
   zeros<D extends DType>(options: { shape: readonly number[]; dtype: D; stream?: Stream }): Tensor<D> {
-    const tensor = this.empty(options)
-    tensor.fillBytes(0, options)
-    return tensor
+    return filled(this.empty(options), (tensor) => tensor.fillBytes(0, options))
   }
 
   /**
@@ -101,16 +103,15 @@ export class Device {
     data: HostArray<D> | ArrayBufferView,
     options: { shape: readonly number[]; dtype: D; stream?: Stream },
   ): Tensor<D> {
-    const shape = checkShape('shape', options.shape)
-    hostBytes('data', data, checkDType(options.dtype), elementCount(shape))
-    const tensor = this.empty({ shape, dtype: options.dtype })
-    tensor.write(data, options)
-    return tensor
+    const { dtype, shape } = object('options', options)
+    hostBytes('data', data, checkDType(dtype), elementCount(checkShape('shape', shape)))
+    return filled(this.empty(options), (tensor) => tensor.write(data, options))
   }
 
   /**
    * A tensor over memory of another library on the same device, which must outlive it: keep `owner` reachable through
-   * the tensor. Throws `POLYMLA_UNSUPPORTED` where the device cannot adopt memory.
+   * the tensor. `pointer` is a multiple of the dtype's size. Throws `POLYMLA_UNSUPPORTED` where the device cannot adopt
+   * memory.
    */
   wrap<D extends DType>(options: {
     pointer: bigint
@@ -127,16 +128,18 @@ export class Device {
         fix: 'Upload the data instead',
       })
     }
-    if (typeof options.pointer !== 'bigint' || options.pointer <= 0n) {
-      throw invalidArgument('pointer', 'a device address as a bigint > 0', options.pointer)
+    const { pointer, dtype, owner } = object('options', options)
+    const size = itemSize(checkDType(dtype))
+    if (typeof pointer !== 'bigint' || pointer <= 0n || pointer >= 2n ** 64n || pointer % BigInt(size) > 0n) {
+      throw invalidArgument('pointer', `a device address, a bigint > 0 and a multiple of ${size}`, pointer)
     }
     const shape = checkShape('shape', options.shape)
-    const strides = options.strides ?? contiguousStrides(shape)
-    const bytes = elementSpan(shape, strides) * itemSize(checkDType(options.dtype))
-    const buffer = backend.adopt(options.pointer, bytes)
-    const storage = { context: this.#context, buffer, disposed: false, owner: options.owner, release() {} }
-    const flat = new Tensor(storage, options.dtype, [elementSpan(shape, strides)], [1], 0, false)
-    return flat.view(shape, { strides })
+    const strides = checkStrides(shape, options.strides ?? contiguousStrides(shape))
+    const bytes = elementSpan(shape, strides) * size
+    if (!Number.isSafeInteger(bytes)) throw invalidArgument('strides', 'less than 2^53 bytes', strides)
+    const buffer = backend.adopt(pointer, bytes)
+    const storage = { context: this.#context, buffer, disposed: false, owner, release() {} }
+    return new Tensor(storage, dtype, shape, strides, 0, false)
   }
 
   // KV caches --------------------------------------------------------------------------------------------------------
@@ -153,10 +156,10 @@ export class Device {
     return new KvStorage(layout, tensor)
   }
 
-  /** A tensor that already holds pages, as cache storage. Its shape and strides must be those of the layout. */
+  /** A tensor that already holds pages, as cache storage. Its dtype, shape and strides must be those of the layout. */
   adoptKvStorage(tensor: Tensor, options: KvLayoutOptions): KvStorage {
     const layout = kvLayout(options)
-    checkStorageTensor('tensor', tensor, layout)
+    checkStorageTensor(this.#context, 'tensor', tensor, layout)
     return new KvStorage(layout, tensor)
   }
 
@@ -234,7 +237,7 @@ export class Device {
    * downloads and host-side plan updates cannot be captured and throw `POLYMLA_CAPTURE_ILLEGAL`.
    */
   capture(work: (stream: Stream) => void, options: { stream?: Stream } = {}): Graph {
-    return capture(this.#context, work, options.stream)
+    return capture(this.#context, work, object('options', options).stream)
   }
 
   /** Resolves when the default stream is empty. */
@@ -244,9 +247,10 @@ export class Device {
 
   /** Waits for all work, then frees everything; every handle of the device is dead afterwards. Idempotent. */
   async dispose(): Promise<void> {
-    if (this.#context.disposed) return
+    this.#context.notCapturing('device.dispose')
     this.#context.disposed = true
-    await this.#context.backend.dispose()
+    this.#disposal ??= this.#context.backend.dispose()
+    await this.#disposal
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -255,6 +259,5 @@ export class Device {
 }
 
 function checkDType<D extends DType>(dtype: D): D {
-  if (!isDType(dtype)) throw invalidArgument('dtype', 'one of f32, f16, bf16, e4m3, i32, u8', dtype)
-  return dtype
+  return oneOf('dtype', dtype, DTYPES) as D
 }

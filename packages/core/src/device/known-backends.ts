@@ -1,5 +1,7 @@
 import type { Backend } from '../backend/index.js'
 
+type Env = Readonly<Record<string, string | undefined>>
+
 /**
  * First-party backends by name. Each is an optional peer: the imports are literal so that bundlers see them, and cast so
  * that core's types do not depend on what is installed.
@@ -8,35 +10,42 @@ const KNOWN: Readonly<Record<string, () => Promise<{ default: () => Backend }>>>
   reference: () => import('@polymla/backend-reference' as string),
 }
 
-type Found = { readonly backend: Backend } | { readonly name: string; readonly failure: unknown }
+/** What `POLYMLA_BACKENDS` names: the only backends that are probed. Null when it is empty. */
+export function allowList(env: Env): string[] | null {
+  const names = (env.POLYMLA_BACKENDS ?? '').split(',').flatMap((name) => name.trim() || [])
+  return names.length > 0 ? names : null
+}
 
 /**
  * Loads the known backends, or those that `POLYMLA_BACKENDS` names: known names, or packages whose default export makes
- * a backend. One that is not installed is left out when nobody named it; any other failure is reported.
+ * a backend. One that is not installed is left out when nobody named it; any other failure is passed on.
+ *
+ * @param take called with each name and what its package exports, which may be anything
+ * @param fail called with each name and what went wrong, in `take` too
  */
 export async function discoverBackends(
-  env: Readonly<Record<string, string | undefined>>,
+  env: Env,
   registered: (name: string) => boolean,
-): Promise<Found[]> {
-  const named = (env.POLYMLA_BACKENDS ?? '').split(',').flatMap((name) => name.trim() || [])
-  const names = (named.length > 0 ? named : Object.keys(KNOWN)).filter((name) => !registered(name))
-  const results = await Promise.all(
-    names.map(async (name): Promise<Found | null> => {
+  take: (backend: Backend) => void,
+  fail: (name: string, failure: unknown) => void,
+): Promise<void> {
+  const allowed = allowList(env)
+  const names = (allowed ?? Object.keys(KNOWN)).filter((name) => !registered(name))
+  await Promise.all(
+    names.map(async (name) => {
       try {
         const module = await (Object.hasOwn(KNOWN, name) ? KNOWN[name]() : import(/* @vite-ignore */ name))
-        return { backend: module.default() }
+        take(module.default())
       } catch (failure) {
-        if (named.length === 0 && isMissing(failure)) return null
-        return { name, failure }
+        if (allowed || !isMissing(failure)) fail(name, failure)
       }
     }),
   )
-  return results.filter((found) => found !== null)
 }
 
 /** Whether the package itself is absent, as opposed to something it needs. */
 function isMissing(failure: unknown): boolean {
-  const { code, message } = failure as { code?: string; message?: string }
+  const { code, message } = (failure ?? {}) as { code?: string; message?: string }
   return (
     (code === 'ERR_MODULE_NOT_FOUND' || code === 'MODULE_NOT_FOUND') &&
     /@polymla\/backend-[a-z-]+['"]/.test(message ?? '')

@@ -1,9 +1,11 @@
 import { API_VERSION, type Backend, type DeviceInfo } from '../backend/index.js'
 import { invalidArgument, PolymlaError } from '../errors.js'
+import { boolean, finite, object } from '../problem/checks.js'
 import type { Problem } from '../problem/index.js'
+import { checkProblem } from '../problem/problem.js'
 import { DeviceContext } from './context.js'
 import { Device, type PassedOver } from './device.js'
-import { discoverBackends } from './known-backends.js'
+import { allowList, discoverBackends } from './known-backends.js'
 import { consoleLogger, type Logger } from './logger.js'
 
 export interface RuntimeOptions {
@@ -44,12 +46,18 @@ export interface Runtime {
   selectDevice(id?: string, options?: SelectOptions): Promise<Device>
 }
 
+interface Found {
+  readonly info: DeviceInfo
+  readonly backend: Backend
+}
+
 export function createRuntime(options: RuntimeOptions = {}): Runtime {
+  object('options', options)
   const env = options.env ?? processEnv()
   const logger = options.logger ?? consoleLogger
   const discover = options.discover ?? options.backends === undefined
   const backends = new Map<string, Backend>()
-  const failures = new Map<string, DeviceInfo>()
+  const failures = new Map<string, Backend>()
   const byDiscovery = new Set<string>()
   let discovered: Promise<void> | null = null
 
@@ -67,15 +75,16 @@ export function createRuntime(options: RuntimeOptions = {}): Runtime {
     failures.delete(backend.name)
   }
 
-  async function discoverOnce(): Promise<void> {
-    for (const found of await discoverBackends(env, (name) => backends.has(name))) {
-      if ('failure' in found) failures.set(found.name, unusable(found.name, found.failure))
-      else if (!backends.has(found.backend.name)) {
-        registerBackend(found.backend)
-        byDiscovery.add(found.backend.name)
-      }
-    }
-  }
+  const discoverOnce = () =>
+    discoverBackends(
+      env,
+      (name) => backends.has(name),
+      (backend) => {
+        if (!backends.has(backend?.name)) registerBackend(backend)
+        byDiscovery.add(backend.name)
+      },
+      (name, failure) => failures.set(name, broken(name, failure)),
+    )
 
   async function probe(backend: Backend): Promise<readonly DeviceInfo[]> {
     if (backend.apiVersion !== API_VERSION) {
@@ -83,13 +92,14 @@ export function createRuntime(options: RuntimeOptions = {}): Runtime {
       return [unusable(backend.name, new PolymlaError('POLYMLA_API_VERSION', message))]
     }
     try {
-      return await backend.probe()
+      const infos = await backend.probe()
+      return infos.map((info) => checkInfo(backend.name, info))
     } catch (error) {
       return [unusable(backend.name, error)]
     }
   }
 
-  async function found(): Promise<{ info: DeviceInfo; backend: Backend | null }[]> {
+  async function found(): Promise<Found[]> {
     if (discover) {
       discovered ??= discoverOnce()
       await discovered
@@ -99,43 +109,48 @@ export function createRuntime(options: RuntimeOptions = {}): Runtime {
       ({ name }) => !allowed || allowed.includes(name) || byDiscovery.has(name),
     )
     const lists = await Promise.all(
-      asked.map(async (backend) => (await probe(backend)).map((info) => ({ info, backend }))),
+      [...asked, ...failures.values()].map(async (backend) =>
+        (await probe(backend)).map((info) => ({ info, backend })),
+      ),
     )
-    const broken = [...failures.values()].map((info) => ({ info, backend: null }))
-    return [...lists.flat(), ...broken].sort(
-      (a, b) => b.info.score - a.info.score || (a.info.id < b.info.id ? -1 : 1),
-    )
+    return lists
+      .flat()
+      .sort(
+        (a, b) => b.info.score - a.info.score || a.info.id.localeCompare(b.info.id, 'en', { numeric: true }),
+      )
   }
 
+  /** Opens a usable device, or returns why it cannot do what is required; nothing stays open then. */
   async function open(
-    backend: Backend | null,
-    info: DeviceInfo,
+    { backend, info }: Found,
+    required: Problem | undefined,
     selection: readonly PassedOver[],
-  ): Promise<Device> {
-    if (!info.available || !backend) {
-      const { reason } = info as DeviceInfo & { available: false }
-      throw new PolymlaError('POLYMLA_DEVICE_UNAVAILABLE', `${info.id}: ${reason.message}`, {
-        device: info.id,
-        fix: reason.fix,
-      })
+  ): Promise<Device | string> {
+    const opened = await backend.open(info)
+    let kept = false
+    try {
+      const device = new Device(new DeviceContext(info, opened, logger), selection)
+      const answer = required === undefined || device.supports(required)
+      kept = answer === true
+      return answer === true ? device : answer
+    } finally {
+      if (!kept) await opened.dispose()
     }
-    return new Device(new DeviceContext(info, await backend.open(info), logger), selection)
   }
 
   async function selectAuto(required: Problem | undefined): Promise<Device> {
     const selection: PassedOver[] = []
-    for (const { info, backend } of await found()) {
+    for (const candidate of await found()) {
+      const { info } = candidate
       try {
-        const device = await open(backend, info, selection)
-        const answer = required === undefined ? true : device.supports(required)
-        if (answer === true) {
+        const opened = info.available ? await open(candidate, required, selection) : info.reason.message
+        if (typeof opened !== 'string') {
           if (info.score === 0) logger('warn', `auto chose ${info.id}, which is exact but slow`)
-          return device
+          return opened
         }
-        selection.push({ id: info.id, reason: answer })
-        await device.dispose()
+        selection.push({ id: info.id, reason: opened })
       } catch (error) {
-        selection.push({ id: info.id, reason: error instanceof Error ? error.message : String(error) })
+        selection.push({ id: info.id, reason: messageOf(error) })
       }
     }
     const reasons = selection.map(({ id, reason }) => `\n  ${id}: ${reason}`).join('')
@@ -163,34 +178,40 @@ export function createRuntime(options: RuntimeOptions = {}): Runtime {
         },
       )
     }
-    const device = await open(chosen.backend, chosen.info, [])
-    const answer = required === undefined ? true : device.supports(required)
-    if (answer === true) return device
-    await device.dispose()
-    throw new PolymlaError('POLYMLA_UNSUPPORTED', `${chosen.info.id}: ${answer}`, { device: chosen.info.id })
+    const { info } = chosen
+    if (!info.available) {
+      throw new PolymlaError('POLYMLA_DEVICE_UNAVAILABLE', `${info.id}: ${info.reason.message}`, {
+        device: info.id,
+        fix: info.reason.fix,
+      })
+    }
+    const opened = await open(chosen, required, [])
+    if (typeof opened !== 'string') return opened
+    throw new PolymlaError('POLYMLA_UNSUPPORTED', `${info.id}: ${opened}`, { device: info.id })
   }
 
   for (const backend of options.backends ?? []) registerBackend(backend)
   return {
     registerBackend,
     listDevices: async () => (await found()).map(({ info }) => info),
-    async selectDevice(id = 'auto', { require: required } = {}) {
+    async selectDevice(id = 'auto', given = {}) {
       if (typeof id !== 'string' || id === '') throw invalidArgument('id', "a device id or 'auto'", id)
+      const { require: problem } = object('options', given)
+      const required = problem === undefined ? undefined : checkProblem(problem)
       const wanted = id === 'auto' ? env.POLYMLA_DEVICE || 'auto' : id
       return wanted === 'auto' ? selectAuto(required) : selectExplicit(wanted, required)
     },
   }
 }
 
-/** `POLYMLA_BACKENDS`: only these backends are probed. */
-export function allowList(env: Readonly<Record<string, string | undefined>>): string[] | null {
-  const names = (env.POLYMLA_BACKENDS ?? '').split(',').map((name) => name.trim())
-  const given = names.filter((name) => name !== '')
-  return given.length > 0 ? given : null
+/** A backend that could not be loaded, so that it is listed with its reason. */
+function broken(name: string, failure: unknown): Backend {
+  const fail = () => Promise.reject(failure)
+  return { name, apiVersion: API_VERSION, probe: fail, open: fail }
 }
 
 function unusable(name: string, error: unknown): DeviceInfo {
-  const known = error instanceof PolymlaError
+  const { code = 'POLYMLA_BACKEND_LOAD_FAILED', fix } = error instanceof PolymlaError ? error : {}
   return {
     id: name,
     name,
@@ -198,11 +219,26 @@ function unusable(name: string, error: unknown): DeviceInfo {
     score: 0,
     available: false,
     reason: {
-      code: known ? error.code : 'POLYMLA_BACKEND_LOAD_FAILED',
-      message: error instanceof Error ? error.message : String(error),
-      fix: (known && error.fix) || `Reinstall or update the backend, or leave it out with POLYMLA_BACKENDS`,
+      code,
+      message: messageOf(error),
+      fix: fix ?? 'Reinstall or update the backend, or leave it out with POLYMLA_BACKENDS',
     },
   }
+}
+
+/** What a backend lists comes from outside: everything that core goes by is checked. */
+function checkInfo(backend: string, info: DeviceInfo): DeviceInfo {
+  const { id, score, available } = object(`device of backend ${backend}`, info)
+  if (typeof id !== 'string' || (id !== backend && !id.startsWith(`${backend}:`))) {
+    throw invalidArgument('id', `${backend} or ${backend}:<index>`, id)
+  }
+  finite(`${id}.score`, score)
+  if (!boolean(`${id}.available`, available)) object(`${id}.reason`, (info as { reason: object }).reason)
+  return info
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
 }
 
 function processEnv(): Readonly<Record<string, string | undefined>> {

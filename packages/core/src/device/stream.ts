@@ -1,20 +1,14 @@
 import type { BackendEvent, BackendPlan, BackendStream } from '../backend/index.js'
 import { invalidArgument, PolymlaError } from '../errors.js'
+import { object } from '../problem/checks.js'
 import type { DeviceContext } from './context.js'
-
-/** A prepared problem of an op that has no plan in the API. @internal */
-export interface OpPlan {
-  readonly plan: BackendPlan
-  /** A graph holds it: it must outlive its place in the cache. */
-  captured: boolean
-}
 
 /** A queue of work on one device: what is enqueued on one stream happens in order; different streams are unordered. */
 export class Stream {
   /** @internal */
   readonly backend: BackendStream
-  /** By problem, least recently used first. @internal */
-  readonly opPlans = new Map<string, OpPlan>()
+  /** Prepared problems of the ops without a plan in the API, by problem, least recently used first. @internal */
+  readonly opPlans = new Map<string, BackendPlan>()
   readonly #context: DeviceContext
   readonly #owned: boolean
   #disposed = false
@@ -40,7 +34,7 @@ export class Stream {
   /** Holds back all later work on this stream until the event, of any stream of the device, is done. */
   wait(event: Event): void {
     this.#enter('stream.wait')
-    this.backend.wait(event.backendOn(this.#context))
+    this.backend.wait(backendEvent(this.#context, 'event', event))
   }
 
   /** Resolves when everything enqueued so far is done. */
@@ -69,10 +63,11 @@ export class Stream {
   /** Work already enqueued still completes. Idempotent; without effect on the default stream. */
   dispose(): void {
     if (this.#disposed || !this.#owned) return
+    this.#context.notCapturing('stream.dispose')
     this.#disposed = true
     this.#context.ledger.closed('stream')
     if (this.#context.disposed) return
-    for (const { plan, captured } of this.opPlans.values()) if (!captured) plan.dispose()
+    for (const plan of this.opPlans.values()) plan.dispose()
     this.backend.dispose()
   }
 
@@ -109,13 +104,22 @@ export class Event {
    * that was enqueued still completes and its buffers stay held until then.
    */
   async done(options: { signal?: AbortSignal } = {}): Promise<void> {
+    const { signal } = object('options', options)
+    if (signal !== undefined && typeof signal?.addEventListener !== 'function') {
+      throw invalidArgument('signal', 'an AbortSignal', signal)
+    }
     const done = this.backendOn(this.#context).done()
-    await (options.signal ? abortable(done, options.signal) : done)
+    await (signal ? abortable(done, signal) : done)
   }
 
   /** Device time in microseconds since an earlier event; both must be done. */
   elapsedSince(earlier: Event): number {
-    return this.backendOn(this.#context).elapsedSince(earlier.backendOn(this.#context))
+    const begin = backendEvent(this.#context, 'earlier', earlier)
+    const end = this.backendOn(this.#context)
+    if (!begin.query() || !end.query()) {
+      throw invalidArgument('earlier', 'events that are both done', 'work that is not', 'Await event.done()')
+    }
+    return end.elapsedSince(begin)
   }
 
   /** @internal */
@@ -143,6 +147,11 @@ export class Event {
   [Symbol.dispose](): void {
     this.dispose()
   }
+}
+
+function backendEvent(context: DeviceContext, path: string, event: Event): BackendEvent {
+  if (!(event instanceof Event)) throw invalidArgument(path, 'an event from stream.record()', event)
+  return event.backendOn(context)
 }
 
 function abortable(done: Promise<void>, signal: AbortSignal): Promise<void> {

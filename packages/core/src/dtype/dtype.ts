@@ -1,4 +1,4 @@
-import { invalidArgument } from '../errors.js'
+import { invalidArgument, PolymlaError } from '../errors.js'
 
 /**
  * Element types.
@@ -53,7 +53,7 @@ export function itemSize(dtype: DType): number {
   return CONSTRUCTORS[dtype].BYTES_PER_ELEMENT
 }
 
-/** A zero-filled host array of `length` elements. */
+/** A zero-filled host array of `length` elements. Throws `POLYMLA_OUT_OF_MEMORY` for more than the host gives. */
 export function hostArray<D extends DType>(dtype: D, length: number): HostArray<D>
 /**
  * A host view of `length` elements of `buffer`, starting at `byteOffset`.
@@ -75,7 +75,13 @@ export function hostArray<D extends DType>(
   const Constructor = CONSTRUCTORS[dtype]
   if (typeof source === 'number') {
     checkCount('length', source)
-    return new Constructor(source) as HostArray<D>
+    try {
+      return new Constructor(source) as HostArray<D>
+    } catch (cause) {
+      throw new PolymlaError('POLYMLA_OUT_OF_MEMORY', `no host memory for ${source} elements of ${dtype}`, {
+        cause,
+      })
+    }
   }
   checkCount('byteOffset', byteOffset)
   checkCount('length', length)

@@ -5,9 +5,10 @@ import { type KvFormat, kvLayout } from '../kv-cache/formats.js'
 import { KvStorage } from '../kv-cache/storage.js'
 import type { Integers } from '../ops/integers.js'
 import { sparsePrefill } from '../ops/sparse-prefill.js'
-import { checkStorageTensor } from '../ops/tensor-args.js'
+import { checkRank, checkScale, checkStorageTensor } from '../ops/tensor-args.js'
 import { DecodePlan } from '../plan/decode-plan.js'
 import { SparseDecodePlan } from '../plan/sparse-decode-plan.js'
+import { boolean, object, valueDim } from '../problem/checks.js'
 import {
   type DecodeProblem,
   decodeProblem,
@@ -63,8 +64,11 @@ export function flashMlaWithKvcache(
   extraTopkLength: Integers | null = null,
   options: FlashMlaOptions = {},
 ): [Tensor, Tensor<'f32'>] {
-  rankOf('q', q, 4)
-  rankOf('kCache', kCache, 4)
+  checkRank('q', q, 4)
+  checkRank('kCache', kCache, 4)
+  if (indices) checkRank('indices', indices, 3)
+  if (extraKCache) checkRank('extraKCache', extraKCache, 4)
+  if (extraIndicesInKvcache) checkRank('extraIndicesInKvcache', extraIndicesInKvcache, 3)
   if (!(tileSchedulerMetadata instanceof FlashMlaSchedMeta)) {
     throw invalidArgument(
       'tileSchedulerMetadata',
@@ -76,14 +80,16 @@ export function flashMlaWithKvcache(
   const isFp8 = kCache.dtype === 'u8' || kCache.dtype === 'e4m3'
   if (isFp8Kvcache !== isFp8)
     throw invalidArgument('isFp8Kvcache', `${isFp8} for a ${kCache.dtype} cache`, isFp8Kvcache)
-  if (indices && causal) throw invalidArgument('causal', 'false for sparse attention', causal)
+  if (boolean('causal', causal) && indices)
+    throw invalidArgument('causal', 'false for sparse attention', causal)
   const sparseOnly = { attnSink, extraKCache, extraIndicesInKvcache, topkLength, extraTopkLength }
   for (const [name, value] of Object.entries(sparseOnly)) {
     if (!indices && value !== null) throw invalidArgument(name, 'null for dense attention', value)
   }
   const [batch, queryTokens, heads, headDim] = q.shape
   const meta = tileSchedulerMetadata
-  meta.match({
+  const config = {
+    device: q.device,
     batch,
     queryTokens,
     heads,
@@ -94,7 +100,8 @@ export function flashMlaWithKvcache(
     topk: indices ? indices.shape[2] : null,
     extraPageSize: extraKCache ? extraKCache.shape[1] : null,
     extraTopk: extraIndicesInKvcache ? extraIndicesInKvcache.shape[2] : null,
-  })
+  }
+  meta.match(config)
   const cache = storageOf('kCache', kCache, headDim)
   const shape = {
     maxBatch: batch,
@@ -105,7 +112,7 @@ export function flashMlaWithKvcache(
     cache: cache.layout,
   }
   const outDtype = q.dtype === 'e4m3' ? 'bf16' : (q.dtype as OutDtype)
-  const run = { ...options, q, cache }
+  const run = { ...object('options', options), q, cache }
   const launch = indices
     ? sparseLaunch(
         meta,
@@ -124,6 +131,7 @@ export function flashMlaWithKvcache(
     const out = empty(q, outDtype, [batch, queryTokens, heads, headDimV])
     const lse = empty(q, 'f32', [batch, heads, queryTokens])
     launch(out, lse)
+    meta.adopt(config)
     return [out, lse]
   })
 }
@@ -149,14 +157,15 @@ export function flashMlaSparseFwd(
   topkLength: Tensor<'i32'> | null = null,
   options: { readonly stream?: Stream } = {},
 ): [Tensor, Tensor<'f32'>, Tensor<'f32'>] {
-  rankOf('q', q, 3)
-  const [queryTokens, heads] = q.shape
+  checkRank('q', q, 3)
+  const [queryTokens, heads, headDim] = q.shape
+  valueDim('dV', dV, { headDim })
   return allocating((empty) => {
     const out = empty(q, q.dtype as OutDtype, [queryTokens, heads, dV])
     const maxLogits = empty(q, 'f32', [queryTokens, heads])
     const lse = empty(q, 'f32', [queryTokens, heads])
     const tensors = { q, kv, indices, sink: attnSink, topkLength, out, maxLogits, lse }
-    sparsePrefill(q.context, { ...tensors, softmaxScale: smScale, ...options })
+    sparsePrefill(q.context, { ...object('options', options), ...tensors, softmaxScale: smScale })
     return [out, maxLogits, lse]
   })
 }
@@ -200,8 +209,12 @@ function denseLaunch(
     mask: causal ? 'causal' : 'none',
   })
   const plan = meta.planFor(problem, () => new DecodePlan(run.q.context, problem))
-  plan.update({ seqlens: cacheSeqlens, blockTable }, run)
-  return (out, lse) => plan.run({ ...run, out, lse })
+  return (out, lse) => {
+    const all = { ...run, out, lse }
+    plan.accept(all, shape.maxBatch)
+    plan.update({ seqlens: cacheSeqlens, blockTable }, run)
+    plan.run(all)
+  }
 }
 
 function sparseLaunch(
@@ -215,7 +228,8 @@ function sparseLaunch(
   topkLength: Integers | null,
   extraTopkLength: Integers | null,
 ): Launch {
-  const { q, cache, descaleQ: _, ...options } = run
+  const { q, descaleQ } = run
+  checkScale('descaleQ', descaleQ, false)
   const extraCache = extraKCache && storageOf('extraKCache', extraKCache, q.shape[3])
   const problem = sparseDecodeProblem({
     ...shape,
@@ -235,13 +249,16 @@ function sparseLaunch(
     ...(topkLength && { topkLength }),
     ...(extraTopkLength && { extraTopkLength }),
   }
-  plan.update(step, options)
-  return (out, lse) => plan.run({ ...options, q, cache, indices, sink, extraCache, extraIndices, out, lse })
+  return (out, lse) => {
+    const all = { ...run, indices, sink, extraCache, extraIndices, out, lse }
+    plan.accept(all, shape.maxBatch)
+    plan.update(step, run)
+    plan.run(all)
+  }
 }
 
 /** A FlashMLA cache tensor as storage: its format follows from its dtype and, for bytes, the width of a token. */
 function storageOf(path: string, tensor: Tensor, headDim: number): KvStorage {
-  rankOf(path, tensor, 4)
   const [pages, pageSize, headsKv, width] = tensor.shape
   const layout = kvLayout({
     format: formatOf(path, tensor),
@@ -254,7 +271,7 @@ function storageOf(path: string, tensor: Tensor, headDim: number): KvStorage {
   if (tensor.dtype !== 'u8' && width !== headDim) {
     throw invalidArgument(`${path}.shape[3]`, `the head dim ${headDim} of q`, width)
   }
-  checkStorageTensor(path, tensor, layout)
+  checkStorageTensor(tensor.context, path, tensor, layout)
   return new KvStorage(layout, tensor)
 }
 
@@ -273,13 +290,6 @@ function formatOf(path: string, { dtype, shape }: Tensor): KvFormat {
         'bf16, f16, f32, e4m3, or u8 with 656 or 584 bytes per token',
         `${dtype} [${shape}]`,
       )
-  }
-}
-
-function rankOf(path: string, tensor: Tensor, rank: number): void {
-  if (!(tensor instanceof Tensor)) throw invalidArgument(path, 'a tensor', tensor)
-  if (tensor.shape.length !== rank) {
-    throw invalidArgument(path, `${rank} dimensions`, `[${tensor.shape.join(', ')}]`)
   }
 }
 

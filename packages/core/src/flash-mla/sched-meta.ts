@@ -4,6 +4,7 @@ import type { SparseDecodePlan } from '../plan/sparse-decode-plan.js'
 
 /** What one call fixed for all later ones with the same metadata. */
 export interface SchedConfig {
+  readonly device: string
   readonly batch: number
   readonly queryTokens: number
   readonly heads: number
@@ -25,9 +26,9 @@ export class FlashMlaSchedMeta {
   #plan: DecodePlan | SparseDecodePlan | null = null
   #problem = ''
 
-  /** Adopts the configuration of the first call and checks that of the others, as FlashMLA does. @internal */
+  /** Checks a call against the first that went through, as FlashMLA does. @internal */
   match(config: SchedConfig): void {
-    this.#config ??= config
+    if (!this.#config) return
     for (const name of Object.keys(config) as (keyof SchedConfig)[]) {
       if (this.#config[name] !== config[name]) {
         throw new PolymlaError(
@@ -37,6 +38,11 @@ export class FlashMlaSchedMeta {
         )
       }
     }
+  }
+
+  /** Keeps the configuration of a call that went through. @internal */
+  adopt(config: SchedConfig): void {
+    this.#config = config
   }
 
   /** The plan of an earlier call for the same problem, or a new one in its place. @internal */

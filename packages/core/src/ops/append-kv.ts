@@ -1,13 +1,13 @@
 import type { DeviceContext } from '../device/context.js'
 import type { Stream } from '../device/stream.js'
-import { invalidArgument } from '../errors.js'
 import type { KvStorage } from '../kv-cache/storage.js'
+import { object, oneOf } from '../problem/checks.js'
 import { type AppendKvProblem, appendKvProblem } from '../problem/index.js'
-import { Tensor } from '../tensor/tensor.js'
+import type { Tensor } from '../tensor/tensor.js'
 import type { Integers } from './integers.js'
-import { launchOnce, roundedCapacity } from './op-plans.js'
-import { stageIntegers } from './stage-integers.js'
-import { checkCache, checkScale, checkTensor } from './tensor-args.js'
+import { launchOnce, opPlan, roundedCapacity } from './op-plans.js'
+import { checkIntegers } from './stage-integers.js'
+import { checkCache, checkRank, checkScale, checkTensor } from './tensor-args.js'
 
 export interface AppendKvInput {
   /** [tokens, headsKv, headDim − ropeDim]; bf16, f16 or f32. */
@@ -33,10 +33,13 @@ export interface AppendKvInput {
 
 /** See {@link AppendKvProblem}. Slots and positions on the host are checked; a slot on the device is skipped when outside. */
 export function appendKv(context: DeviceContext, input: AppendKvInput): void {
-  const { latent, slots, cache, rotary } = input
+  const { latent, cache } = object('input', input)
   const ropeKey = input.ropeKey ?? null
-  if (!(latent instanceof Tensor)) throw invalidArgument('latent', 'a tensor', latent)
-  if (!cache?.layout) throw invalidArgument('cache', 'the storage of a KV cache', cache)
+  const rotary = input.rotary ?? null
+  checkRank('latent', latent, 3)
+  if (ropeKey) checkRank('ropeKey', ropeKey, 3)
+  if (rotary) checkRank('rotary.table', object('rotary', rotary).table, 2)
+  const storage = checkCache(context, 'cache', cache)
   const { layout } = cache
   const tokens = latent.shape[0]
   const ropeDim = ropeKey ? ropeKey.shape[2] : 0
@@ -45,42 +48,35 @@ export function appendKv(context: DeviceContext, input: AppendKvInput): void {
     cache: layout,
     ropeDim,
     dtype: latent.dtype as AppendKvProblem['dtype'],
-    rotary: rotary ? rotary.style : 'none',
+    rotary: rotary ? oneOf('rotary.style', rotary.style, ['interleaved', 'neox']) : 'none',
     ...(rotary ? { tableLength: rotary.table.shape[0] } : {}),
   })
-  const { dtype } = problem
+  const { dtype, tableLength } = problem
   checkTensor(context, 'latent', latent, dtype, [tokens, layout.headsKv, layout.headDim - ropeDim], 'strided')
   if (ropeKey) checkTensor(context, 'ropeKey', ropeKey, dtype, [tokens, layout.headsKv, ropeDim], 'strided')
-  if (rotary)
-    checkTensor(context, 'rotary.table', rotary.table, 'f32', [problem.tableLength, ropeDim], 'contiguous')
-  const storage = checkCache(context, 'cache', cache, layout)
-  const descaleK = checkScale('descaleK', input.descaleK)
-
-  const capacity = Math.min(layout.pages * layout.pageSize, 2 ** 31)
-  using slotTensor = stageIntegers(context, 'slots', slots, [tokens], -1, capacity - 1, input.stream)
-  using positionTensor = rotary
-    ? stageIntegers(
-        context,
-        'rotary.positions',
-        rotary.positions,
-        [tokens],
-        0,
-        problem.tableLength - 1,
-        input.stream,
-      )
-    : null
+  if (rotary) checkTensor(context, 'rotary.table', rotary.table, 'f32', [tableLength, ropeDim], 'contiguous')
+  const descaleK = checkScale('descaleK', input.descaleK, layout.format === 'e4m3')
+  const lastSlot = Math.min(layout.pages * layout.pageSize, 2 ** 31) - 1
+  const stageSlots = checkIntegers(context, 'slots', input.slots, [tokens], -1, lastSlot)
+  const stagePositions =
+    rotary && checkIntegers(context, 'rotary.positions', rotary.positions, [tokens], 0, tableLength - 1)
+  const stream = context.streamFor(input.stream)
   if (tokens === 0) return
+
+  const plan = opPlan(context, stream, problem)
+  using slots = stageSlots(stream)
+  using positions = stagePositions?.(stream)
   const args = {
     tokens,
     latent,
     ropeKey,
-    slots: slotTensor.tensor,
-    positions: positionTensor?.tensor ?? null,
+    slots: slots.tensor,
+    positions: positions?.tensor ?? null,
     rotaryTable: rotary?.table ?? null,
     cache: storage,
     descaleK,
   }
-  launchOnce(context, input.stream, problem, args, [
+  launchOnce(context, stream, plan, args, [
     latent,
     ropeKey,
     args.slots,

@@ -2,12 +2,13 @@ import type { DeviceContext } from '../device/context.js'
 import type { Stream } from '../device/stream.js'
 import { invalidArgument } from '../errors.js'
 import type { KvStorage } from '../kv-cache/storage.js'
+import { object } from '../problem/checks.js'
 import { copyPagesProblem } from '../problem/index.js'
-import { Tensor } from '../tensor/tensor.js'
-import type { Integers } from './integers.js'
-import { launchOnce, roundedCapacity } from './op-plans.js'
-import { stageIntegers } from './stage-integers.js'
-import { checkCache } from './tensor-args.js'
+import type { Tensor } from '../tensor/tensor.js'
+import { hostIntegers, type Integers } from './integers.js'
+import { launchOnce, opPlan, roundedCapacity } from './op-plans.js'
+import { checkIntegers } from './stage-integers.js'
+import { checkCache, checkRank } from './tensor-args.js'
 
 export interface CopyPagesInput {
   readonly cache: KvStorage
@@ -18,23 +19,27 @@ export interface CopyPagesInput {
 
 /** See {@link CopyPagesProblem}. Pairs on the host are checked; one on the device is skipped when outside the cache. */
 export function copyPages(context: DeviceContext, input: CopyPagesInput): void {
-  const { cache, pages, stream } = input
-  if (!cache?.layout) throw invalidArgument('cache', 'the storage of a KV cache', cache)
-  const storage = checkCache(context, 'cache', cache, cache.layout)
-  const pairs = pages instanceof Tensor ? pages.shape[0] : pages.length / 2
-  if (!Number.isInteger(pairs)) throw invalidArgument('pages', 'pairs of from and to', pages)
-  if (!(pages instanceof Tensor)) checkDisjoint(pages)
-  using staged = stageIntegers(context, 'pages', pages, [pairs, 2], 0, cache.layout.pages - 1, stream)
+  const { cache, pages } = object('input', input)
+  const storage = checkCache(context, 'cache', cache)
+  const { layout } = cache
+  const host = hostIntegers('pages', pages)
+  if (!host) checkRank('pages', pages as Tensor, 2)
+  const pairs = host ? host.length / 2 : (pages as Tensor).shape[0]
+  if (!Number.isInteger(pairs)) throw invalidArgument('pages', 'pairs of from and to', host)
+  const stagePages = checkIntegers(context, 'pages', host ?? pages, [pairs, 2], 0, layout.pages - 1)
+  if (host) checkDisjoint(host)
+  const problem = copyPagesProblem({ maxPairs: roundedCapacity(pairs), cache: layout })
+  const stream = context.streamFor(input.stream)
   if (pairs === 0) return
-  const problem = copyPagesProblem({ maxPairs: roundedCapacity(pairs), cache: cache.layout })
-  launchOnce(context, stream, problem, { pairs, cache: storage, pages: staged.tensor }, [
-    storage,
-    staged.tensor,
-  ])
+
+  const plan = opPlan(context, stream, problem)
+  using staged = stagePages(stream)
+  const args = { pairs, cache: storage, pages: staged.tensor }
+  launchOnce(context, stream, plan, args, [storage, staged.tensor])
 }
 
 /** The pairs of one launch run in any order, so no page may be written twice or written and read. */
-function checkDisjoint(pages: Int32Array | readonly number[]): void {
+function checkDisjoint(pages: Int32Array): void {
   const targets = new Set<number>()
   for (let i = 1; i < pages.length; i += 2) {
     if (targets.has(pages[i])) throw invalidArgument(`pages[${i}]`, 'a target that occurs once', pages[i])

@@ -1,10 +1,10 @@
 import type { DeviceContext } from '../device/context.js'
 import type { Stream } from '../device/stream.js'
-import { invalidArgument } from '../errors.js'
+import { object } from '../problem/checks.js'
 import { type MergeStatesProblem, mergeStatesProblem } from '../problem/index.js'
-import { Tensor } from '../tensor/tensor.js'
-import { launchOnce } from './op-plans.js'
-import { checkTensor } from './tensor-args.js'
+import type { Tensor } from '../tensor/tensor.js'
+import { launchOnce, opPlan } from './op-plans.js'
+import { checkRank, checkTensor } from './tensor-args.js'
 
 export interface MergeStatesInput {
   /** [parts, batch, queryTokens, heads, valueDim]; f32, bf16 or f16. */
@@ -20,12 +20,10 @@ export interface MergeStatesInput {
 
 /** See {@link MergeStatesProblem}. */
 export function mergeStates(context: DeviceContext, input: MergeStatesInput): void {
-  const { outs, lses, out } = input
+  const { outs, lses, out } = object('input', input)
   const lse = input.lse ?? null
-  if (!(outs instanceof Tensor) || outs.shape.length !== 5) {
-    throw invalidArgument('outs', 'a tensor [parts, batch, queryTokens, heads, valueDim]', outs)
-  }
-  if (!(out instanceof Tensor)) throw invalidArgument('out', 'a tensor', out)
+  checkRank('outs', outs, 5)
+  checkRank('out', out, 4)
   const [parts, batch, queryTokens, heads, valueDim] = outs.shape
   const problem = mergeStatesProblem({
     parts,
@@ -40,6 +38,8 @@ export function mergeStates(context: DeviceContext, input: MergeStatesInput): vo
   checkTensor(context, 'lses', lses, 'f32', [parts, batch, heads, queryTokens], 'strided')
   checkTensor(context, 'out', out, problem.outDtype, [batch, queryTokens, heads, valueDim], 'contiguous')
   if (lse) checkTensor(context, 'lse', lse, 'f32', [batch, heads, queryTokens], 'contiguous')
+  const stream = context.streamFor(input.stream)
   if (batch === 0) return
-  launchOnce(context, input.stream, problem, { outs, lses, out, lse }, [outs, lses, out, lse])
+  const args = { outs, lses, out, lse }
+  launchOnce(context, stream, opPlan(context, stream, problem), args, Object.values(args))
 }

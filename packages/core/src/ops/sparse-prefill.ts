@@ -1,10 +1,10 @@
 import type { DeviceContext } from '../device/context.js'
 import type { Stream } from '../device/stream.js'
-import { invalidArgument } from '../errors.js'
+import { object } from '../problem/checks.js'
 import { type SparsePrefillProblem, sparsePrefillProblem } from '../problem/index.js'
-import { Tensor } from '../tensor/tensor.js'
-import { launchOnce } from './op-plans.js'
-import { checkOptional, checkTensor } from './tensor-args.js'
+import type { Tensor } from '../tensor/tensor.js'
+import { launchOnce, opPlan } from './op-plans.js'
+import { checkOptional, checkRank, checkTensor } from './tensor-args.js'
 
 export interface SparsePrefillInput {
   /** [queryTokens, heads, headDim]; bf16, f16 or f32. */
@@ -30,14 +30,10 @@ export interface SparsePrefillInput {
 
 /** See {@link SparsePrefillProblem}. */
 export function sparsePrefill(context: DeviceContext, input: SparsePrefillInput): void {
-  const { q, kv, indices, out } = input
+  const { q, kv, indices, out } = object('input', input)
   const maxLogits = input.maxLogits ?? null
   const lse = input.lse ?? null
-  for (const [name, tensor] of Object.entries({ q, kv, indices, out })) {
-    if (!(tensor instanceof Tensor) || tensor.shape.length !== 3) {
-      throw invalidArgument(name, 'a tensor of three dimensions', tensor)
-    }
-  }
+  for (const [name, tensor] of Object.entries({ q, kv, indices, out })) checkRank(name, tensor, 3)
   const [queryTokens, heads, headDim] = q.shape
   const [keys] = kv.shape
   const topk = indices.shape[2]
@@ -64,15 +60,8 @@ export function sparsePrefill(context: DeviceContext, input: SparsePrefillInput)
     queryTokens,
   ])
   const sink = checkOptional(context, 'sink', input.sink, problem.sink, 'f32', [heads])
+  const stream = context.streamFor(input.stream)
   if (queryTokens === 0) return
-  launchOnce(context, input.stream, problem, { q, kv, indices, topkLength, sink, out, maxLogits, lse }, [
-    q,
-    kv,
-    indices,
-    topkLength,
-    sink,
-    out,
-    maxLogits,
-    lse,
-  ])
+  const args = { q, kv, indices, topkLength, sink, out, maxLogits, lse }
+  launchOnce(context, stream, opPlan(context, stream, problem), args, Object.values(args))
 }

@@ -1,4 +1,4 @@
-import { newTensor } from '../device/allocate.js'
+import { filled, newTensor } from '../device/allocate.js'
 import type { DeviceContext } from '../device/context.js'
 import type { Stream } from '../device/stream.js'
 import { invalidArgument } from '../errors.js'
@@ -14,23 +14,22 @@ export interface StagedIntegers {
 }
 
 /**
- * Brings integers to the device for one launch. Host values are checked to lie in [min, max] before anything is
- * enqueued; the staging tensor may be disposed as soon as the launch is.
+ * Checks integers for one launch; host values must lie in [min, max]. Returns what brings them to the device, so that
+ * all arguments are checked before any is written. The staging may be disposed as soon as the launch is enqueued.
  */
-export function stageIntegers(
+export function checkIntegers(
   context: DeviceContext,
   path: string,
   given: Integers,
   shape: readonly number[],
   min: number,
   max: number,
-  stream: Stream | undefined,
-): StagedIntegers {
+): (stream: Stream) => StagedIntegers {
   const host = hostIntegers(path, given)
   if (!host) {
     const tensor = given as Tensor<'i32'>
     checkTensor(context, path, tensor, 'i32', shape, 'contiguous')
-    return { tensor, [Symbol.dispose]() {} }
+    return () => ({ tensor, [Symbol.dispose]() {} })
   }
   const count = elementCount(shape)
   if (host.length !== count) throw invalidArgument(path, `${count} integers [${shape.join(', ')}]`, host)
@@ -38,7 +37,8 @@ export function stageIntegers(
     if (host[i] < min || host[i] > max)
       throw invalidArgument(`${path}[${i}]`, `an integer in [${min}, ${max}]`, host[i])
   }
-  const tensor = newTensor(context, 'i32', shape)
-  tensor.write(host, stream ? { stream } : {})
-  return { tensor, [Symbol.dispose]: () => tensor.dispose() }
+  return (stream) => {
+    const tensor = filled(newTensor(context, 'i32', shape), (staging) => staging.write(host, { stream }))
+    return { tensor, [Symbol.dispose]: () => tensor.dispose() }
+  }
 }

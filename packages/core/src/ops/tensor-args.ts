@@ -1,9 +1,17 @@
 import type { DeviceContext } from '../device/context.js'
 import type { DType } from '../dtype/index.js'
 import { invalidArgument } from '../errors.js'
-import { type KvLayout, storageShape, storageStrides } from '../kv-cache/formats.js'
-import type { KvStorage } from '../kv-cache/storage.js'
+import { type KvLayout, storageDType, storageShape, storageStrides } from '../kv-cache/formats.js'
+import { KvStorage } from '../kv-cache/storage.js'
 import { disposedTensor, Tensor } from '../tensor/tensor.js'
+
+/** Checks that an argument is a tensor of so many dimensions, whose extents may then be read. */
+export function checkRank(path: string, tensor: Tensor, rank: number): void {
+  if (!(tensor instanceof Tensor)) throw invalidArgument(path, 'a tensor', tensor)
+  if (tensor.shape.length !== rank) {
+    throw invalidArgument(path, `${rank} dimensions`, `[${tensor.shape.join(', ')}]`)
+  }
+}
 
 /**
  * Checks one tensor argument against what the problem asks for: a live tensor of this device, dtype, shape, and layout
@@ -63,11 +71,16 @@ export function checkOptional<D extends DType>(
   return tensor
 }
 
-/** Checks that a cache is what the problem was made for; returns its tensor. */
-export function checkCache(context: DeviceContext, path: string, cache: KvStorage, layout: KvLayout): Tensor {
-  const found = cache?.layout
-  if (!found) throw invalidArgument(path, 'the storage of a KV cache', cache)
-  if (found !== layout) {
+/** Checks that a cache is live and, given a problem's layout, what that was made for; returns its tensor. */
+export function checkCache(
+  context: DeviceContext,
+  path: string,
+  cache: KvStorage,
+  layout?: KvLayout,
+): Tensor {
+  if (!(cache instanceof KvStorage)) throw invalidArgument(path, 'the storage of a KV cache', cache)
+  const found = cache.layout
+  if (layout && found !== layout) {
     for (const name of ['format', 'pages', 'pageSize', 'headsKv', 'headDim', 'pageStride'] as const) {
       if (found[name] !== layout[name]) {
         throw invalidArgument(`${path}.layout.${name}`, `the problem's ${layout[name]}`, found[name])
@@ -82,25 +95,29 @@ export function checkCache(context: DeviceContext, path: string, cache: KvStorag
   return tensor
 }
 
-/** Whether a tensor has the shape and strides that a cache layout asks for. */
-export function checkStorageTensor(path: string, tensor: Tensor, layout: KvLayout): void {
+/** Checks that a tensor has the dtype, shape and strides that a cache layout asks for. */
+export function checkStorageTensor(
+  context: DeviceContext,
+  path: string,
+  tensor: Tensor,
+  layout: KvLayout,
+): void {
   const shape = storageShape(layout)
   const strides = storageStrides(layout)
+  checkTensor(context, path, tensor, storageDType(layout), shape, 'strided')
   for (let i = 0; i < 4; i++) {
-    if (tensor.shape.length !== 4 || tensor.shape[i] !== shape[i]) {
-      throw invalidArgument(path, `shape [${shape.join(', ')}]`, `[${tensor.shape.join(', ')}]`)
-    }
     if (tensor.strides[i] !== strides[i] && shape[i] > 1) {
       throw invalidArgument(path, `strides [${strides.join(', ')}]`, `[${tensor.strides.join(', ')}]`)
     }
   }
 }
 
-/** The scale of an e4m3 operand: a finite number > 0, 1 unless given. */
-export function checkScale(path: string, value: number | undefined): number {
+/** The scale of an e4m3 operand: a finite number > 0, 1 unless given. Of an operand that is no plain e4m3, 1. */
+export function checkScale(path: string, value: number | undefined, isE4m3: boolean): number {
   if (value === undefined) return 1
   if (typeof value !== 'number' || !(value > 0 && value < Number.POSITIVE_INFINITY)) {
     throw invalidArgument(path, 'a finite number > 0', value)
   }
+  if (!isE4m3 && value !== 1) throw invalidArgument(path, '1, as what it scales is not e4m3', value)
   return value
 }

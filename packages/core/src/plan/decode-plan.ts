@@ -5,6 +5,7 @@ import { invalidArgument } from '../errors.js'
 import type { KvStorage } from '../kv-cache/storage.js'
 import { hostIntegers, type Integers } from '../ops/integers.js'
 import { checkCache, checkScale, checkTensor } from '../ops/tensor-args.js'
+import { object } from '../problem/checks.js'
 import type { DecodeProblem } from '../problem/index.js'
 import type { Tensor } from '../tensor/tensor.js'
 import type { Mutable } from './mutable.js'
@@ -75,7 +76,7 @@ export class DecodePlan extends Plan<DecodeProblem, 'seqlens' | 'treeMask' | 'bl
       schedule: scheduled ? schedule.tensor : null,
       numSplits: scheduled ? numSplits.tensor : null,
       splitPages: problem.splitPages,
-      workspace: this.workspace,
+      workspace: this.metadata.workspace,
     }
     this.#qShape = [0, queryTokens, heads, cache.headDim]
     this.#outShape = [0, queryTokens, heads, problem.valueDim]
@@ -83,12 +84,16 @@ export class DecodePlan extends Plan<DecodeProblem, 'seqlens' | 'treeMask' | 'bl
   }
 
   /**
-   * Takes over one step's lengths and block table (copied; the arrays are the caller's again at once). Throws `POLYMLA_INVALID_ARGUMENT` before anything is written.
+   * Takes over one step's lengths and block table (copied; the arrays are the caller's again at once). Throws
+   * `POLYMLA_INVALID_ARGUMENT` before anything is written.
    */
   update(step: DecodeUpdate, options: { stream?: Stream } = {}): this {
     this.assertLive()
     const { problem, context, metadata } = this
     const { sections } = metadata
+    const { stale } = object('step', step)
+    if (stale !== undefined && typeof stale !== 'function')
+      throw invalidArgument('stale', 'a function', stale)
     const lengths = hostIntegers('seqlens', step.seqlens)
     const table = hostIntegers('blockTable', step.blockTable)
     const batch = checkLengths(context, problem, step.seqlens, lengths)
@@ -100,14 +105,13 @@ export class DecodePlan extends Plan<DecodeProblem, 'seqlens' | 'treeMask' | 'bl
     }
     const onHost = lengths || table || mask
     if (onHost) context.notCapturing('plan.update with lengths or tables on the host')
-    const stream = this.moveTo(context.streamFor(options.stream))
+    const target = context.streamFor(object('options', options).stream)
+    if (lengths && batch > 0) this.scheduling.fromHost(lengths, batch)
 
     this.updating()
+    const stream = this.moveTo(target)
     if (batch > 0) {
-      if (lengths) {
-        sections.seqlens.host.set(lengths)
-        this.scheduling.fromHost(lengths, batch)
-      }
+      if (lengths) sections.seqlens.host.set(lengths)
       if (table) {
         for (let row = 0; row < batch; row++) {
           const from = row * width
@@ -129,7 +133,7 @@ export class DecodePlan extends Plan<DecodeProblem, 'seqlens' | 'treeMask' | 'bl
       if (!table) this.copyIn(step.blockTable as Tensor<'i32'>, sections.blockTable, stream)
       if (step.treeMask && !mask) this.copyIn(step.treeMask as Tensor<'i32'>, sections.treeMask, stream)
     }
-    this.updated(batch, step.stale)
+    this.updated(batch, stale)
     return this
   }
 
@@ -139,8 +143,17 @@ export class DecodePlan extends Plan<DecodeProblem, 'seqlens' | 'treeMask' | 'bl
    */
   run(run: DecodeRun): void {
     const batch = this.assertRunnable()
+    this.accept(run, batch)
+    const { context } = this
+    const stream = context.streamFor(run.stream)
+    context.capture?.addPlan(this, batch)
+    if (batch > 0) context.launch(this.moveTo(stream), this.backend, this.#args, this.#tensors)
+  }
+
+  /** Checks the arguments of a run of `batch` requests and takes them over. @internal */
+  accept(run: DecodeRun, batch: number): void {
     const { problem, context } = this
-    const { q, out, lse } = run
+    const { q, out, lse } = object('run', run)
     this.#qShape[0] = batch
     this.#outShape[0] = batch
     this.#lseShape[0] = batch
@@ -148,6 +161,8 @@ export class DecodePlan extends Plan<DecodeProblem, 'seqlens' | 'treeMask' | 'bl
     checkTensor(context, 'out', out, problem.outDtype, this.#outShape, 'contiguous')
     if (lse) checkTensor(context, 'lse', lse, 'f32', this.#lseShape, 'contiguous')
     const cache = checkCache(context, 'cache', run.cache, problem.cache)
+    const descaleQ = checkScale('descaleQ', run.descaleQ, problem.dtype === 'e4m3')
+    const descaleK = checkScale('descaleK', run.descaleK, problem.cache.format === 'e4m3')
 
     const args = this.#args
     args.batch = batch
@@ -155,15 +170,13 @@ export class DecodePlan extends Plan<DecodeProblem, 'seqlens' | 'treeMask' | 'bl
     args.cache = cache
     args.out = out
     args.lse = lse ?? null
-    args.descaleQ = checkScale('descaleQ', run.descaleQ)
-    args.descaleK = checkScale('descaleK', run.descaleK)
+    args.descaleQ = descaleQ
+    args.descaleK = descaleK
     const tensors = this.#tensors
     tensors[0] = q
     tensors[1] = cache
     tensors[2] = out
     tensors[3] = lse ?? null
-    context.capture?.addPlan(this, batch)
-    if (batch > 0) context.launch(this.moveTo(context.streamFor(run.stream)), this.backend, args, tensors)
   }
 
   #checkTreeMask(given: Integers | undefined, batch: number): Int32Array | null {

@@ -1,6 +1,7 @@
 import { allocate } from '../device/allocate.js'
 import type { DeviceContext } from '../device/context.js'
 import type { Stream } from '../device/stream.js'
+import { hostArray } from '../dtype/index.js'
 import { elementCount } from '../tensor/shape.js'
 import { Tensor, type TensorStorage } from '../tensor/tensor.js'
 
@@ -16,35 +17,50 @@ export interface Section {
 const ALIGNMENT = 64
 
 /**
- * A plan's int32 metadata: named sections in one block, at device addresses that never change, with a host image that
- * one upload sends. That is what lets a captured launch see each new step.
+ * The device memory of a plan: int32 metadata in named sections, and scratch behind them, at addresses that never
+ * change. One upload sends the host image of the metadata. That is what lets a captured launch see each new step.
  */
 export class Metadata<Name extends string> {
   readonly sections: Readonly<Record<Name, Section>>
+  /** u8 [workspaceBytes]; null without any. */
+  readonly workspace: Tensor<'u8'> | null
   readonly #storage: TensorStorage
   readonly #block: Tensor<'i32'>
   readonly #image: Int32Array
 
-  constructor(context: DeviceContext, what: string, shapes: Readonly<Record<Name, readonly number[]>>) {
+  constructor(
+    context: DeviceContext,
+    what: string,
+    shapes: Readonly<Record<Name, readonly number[]>>,
+    workspaceBytes: number,
+  ) {
     let length = 0
     const offsets = Object.entries<readonly number[]>(shapes).map(([name, shape]) => {
       const offset = length
       length += Math.ceil(elementCount(shape) / ALIGNMENT) * ALIGNMENT
       return [name, shape, offset] as const
     })
-    this.#storage = allocate(context, length * 4, what, 'plan')
+    const bytes = length * 4
+    this.#storage = allocate(context, bytes + workspaceBytes, what, 'plan')
     this.#block = new Tensor(this.#storage, 'i32', [length], [1], 0, false)
-    this.#image = new Int32Array(length)
-    this.sections = Object.fromEntries(
-      offsets.map(([name, shape, offset]) => [
-        name,
-        {
-          tensor: this.#block.view(shape, { offset }),
-          host: this.#image.subarray(offset, offset + elementCount(shape)),
-          offset,
-        },
-      ]),
-    ) as Record<Name, Section>
+    this.workspace =
+      workspaceBytes > 0 ? new Tensor(this.#storage, 'u8', [workspaceBytes], [1], bytes, false) : null
+    try {
+      this.#image = hostArray('i32', length)
+      this.sections = Object.fromEntries(
+        offsets.map(([name, shape, offset]) => [
+          name,
+          {
+            tensor: this.#block.view(shape, { offset }),
+            host: this.#image.subarray(offset, offset + elementCount(shape)),
+            offset,
+          },
+        ]),
+      ) as Record<Name, Section>
+    } catch (error) {
+      this.#storage.release()
+      throw error
+    }
   }
 
   /** Enqueues the upload of the image, or of its first `length` int32. */

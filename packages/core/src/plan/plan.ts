@@ -1,12 +1,11 @@
 import type { BackendPlan } from '../backend/index.js'
-import { allocate } from '../device/allocate.js'
 import type { CapturedPlan } from '../device/capture.js'
 import type { DeviceContext } from '../device/context.js'
 import type { Stream } from '../device/stream.js'
 import { PolymlaError } from '../errors.js'
 import { prepare } from '../ops/prepare.js'
 import type { DecodeProblem, SparseDecodeProblem } from '../problem/index.js'
-import { Tensor, type TensorStorage } from '../tensor/tensor.js'
+import type { Tensor } from '../tensor/tensor.js'
 import { Metadata, type Section } from './metadata.js'
 import { type HostSchedule, ScheduleState, scheduleShapes } from './schedule-state.js'
 
@@ -22,8 +21,6 @@ export abstract class Plan<P extends PlannedProblem, Names extends string> imple
   protected readonly backend: BackendPlan<P>
   protected readonly metadata: Metadata<Names | 'schedule' | 'numSplits'>
   protected readonly scheduling: ScheduleState
-  protected readonly workspace: Tensor<'u8'> | null
-  readonly #scratch: TensorStorage | null
   #batch: number | null = null
   #stream: Stream | null = null
   #stale: (() => string | null) | undefined
@@ -38,21 +35,14 @@ export abstract class Plan<P extends PlannedProblem, Names extends string> imple
     this.context = context
     this.problem = problem
     this.backend = prepare(context, problem)
-    const what = `the plan of a ${problem.op}`
-    const scheduled = scheduleShapes(this.backend.costModel, problem.maxBatch)
-    this.metadata = new Metadata(context, what, { ...scheduled, ...shapes } as Record<
-      Names | 'schedule' | 'numSplits',
-      readonly number[]
-    >)
+    const { costModel, workspaceBytes } = this.backend
+    const all = { ...scheduleShapes(costModel, problem.maxBatch), ...shapes }
     try {
-      this.#scratch = this.backend.workspaceBytes > 0 ? this.#allocateScratch(what) : null
+      this.metadata = new Metadata(context, `the plan of a ${problem.op}`, all, workspaceBytes)
     } catch (error) {
-      this.metadata.dispose()
       this.backend.dispose()
       throw error
     }
-    this.workspace =
-      this.#scratch && new Tensor(this.#scratch, 'u8', [this.backend.workspaceBytes], [1], 0, false)
     const sections = this.metadata.sections as Record<'schedule' | 'numSplits', Section>
     this.scheduling = new ScheduleState(context, this.backend, sections, schedulePageSize, problem.splitPages)
   }
@@ -64,10 +54,10 @@ export abstract class Plan<P extends PlannedProblem, Names extends string> imple
 
   /** The tile schedule of the last update, if core computed one on the host. */
   get schedule(): HostSchedule | null {
-    return this.scheduling.last
+    return this.#batch ? this.scheduling.last : null
   }
 
-  /** Bytes of device memory the plan holds. */
+  /** Bytes of scratch that the plan holds for the backend. */
   get workspaceBytes(): number {
     return this.backend.workspaceBytes
   }
@@ -88,7 +78,6 @@ export abstract class Plan<P extends PlannedProblem, Names extends string> imple
     if (this.#disposed) return
     this.#disposed = true
     this.metadata.dispose()
-    this.#scratch?.release()
     if (!this.context.disposed) this.backend.dispose()
   }
 
@@ -135,6 +124,7 @@ export abstract class Plan<P extends PlannedProblem, Names extends string> imple
   protected updated(batch: number, stale: (() => string | null) | undefined): void {
     this.#batch = batch
     this.#stale = stale
+    this.context.capture?.addPlan(this, batch)
   }
 
   /** Called before an update touches anything, so that one that fails halfway leaves a plan that refuses to run. */
@@ -150,10 +140,6 @@ export abstract class Plan<P extends PlannedProblem, Names extends string> imple
     this.context.enqueue(stream, [source], (queue) =>
       queue.copy(buffer, byteOffset, target.buffer, target.byteOffset, size * 4),
     )
-  }
-
-  #allocateScratch(what: string): TensorStorage {
-    return allocate(this.context, this.backend.workspaceBytes, `the workspace of ${what}`, 'plan')
   }
 
   #staleError(message: string, fix: string): PolymlaError {

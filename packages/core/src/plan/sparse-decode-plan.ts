@@ -1,11 +1,12 @@
 import type { SparseDecodeArgs } from '../backend/index.js'
 import type { DeviceContext } from '../device/context.js'
 import type { Stream } from '../device/stream.js'
+import { hostArray } from '../dtype/index.js'
 import { invalidArgument } from '../errors.js'
 import type { KvStorage } from '../kv-cache/storage.js'
 import { hostIntegers, type Integers } from '../ops/integers.js'
 import { checkCache, checkOptional, checkScale, checkTensor } from '../ops/tensor-args.js'
-import { integer } from '../problem/checks.js'
+import { integer, object } from '../problem/checks.js'
 import type { SparseDecodeProblem } from '../problem/index.js'
 import { sparseLengths } from '../scheduler/index.js'
 import type { Tensor } from '../tensor/tensor.js'
@@ -54,11 +55,12 @@ export class SparseDecodePlan extends Plan<SparseDecodeProblem, 'topkLength' | '
   /** @internal Plans come from `device.planSparseDecode`. */
   constructor(context: DeviceContext, problem: SparseDecodeProblem) {
     const { maxBatch, extra } = problem
+    const lengths = hostArray('i32', maxBatch)
     super(context, problem, INDICES_PER_PAGE, {
       topkLength: [problem.topkLength ? maxBatch : 0],
       extraTopkLength: [extra?.topkLength ? maxBatch : 0],
     })
-    this.#lengths = new Int32Array(maxBatch)
+    this.#lengths = lengths
     const { topkLength, extraTopkLength, schedule, numSplits } = this.metadata.sections
     const scheduled = this.backend.costModel !== undefined
     this.#args = {
@@ -77,18 +79,18 @@ export class SparseDecodePlan extends Plan<SparseDecodeProblem, 'topkLength' | '
       schedule: scheduled ? schedule.tensor : null,
       numSplits: scheduled ? numSplits.tensor : null,
       splitPages: problem.splitPages,
-      workspace: this.workspace,
+      workspace: this.metadata.workspace,
     }
   }
 
   /**
-   * Takes over one step's batch and topk lengths (copied). Throws
-   * `POLYMLA_INVALID_ARGUMENT` before anything is written.
+   * Takes over one step's batch and topk lengths (copied). Throws `POLYMLA_INVALID_ARGUMENT` before anything is
+   * written.
    */
   update(step: SparseDecodeUpdate, options: { stream?: Stream } = {}): this {
     this.assertLive()
     const { problem, context, metadata } = this
-    const batch = integer('batch', step.batch, 0, problem.maxBatch)
+    const batch = integer('batch', object('step', step).batch, 0, problem.maxBatch)
     const main = this.#checkCounts('topkLength', step.topkLength, problem.topkLength, batch, problem.topk)
     const extraTopk = problem.extra?.topk ?? 0
     const extra = this.#checkCounts(
@@ -106,24 +108,25 @@ export class SparseDecodePlan extends Plan<SparseDecodeProblem, 'topkLength' | '
     // Without lengths on the device the schedule itself comes from the host.
     const upload = !onDevice || main || extra
     if (upload) context.notCapturing('plan.update on the host')
-    const stream = this.moveTo(context.streamFor(options.stream))
+    const target = context.streamFor(object('options', options).stream)
+    if (!onDevice && batch > 0) {
+      const load = {
+        batch,
+        topk: problem.topk,
+        topkLength: main ?? undefined,
+        extraTopk,
+        extraTopkLength: extra ?? undefined,
+      }
+      sparseLengths(load, INDICES_PER_PAGE, this.#lengths)
+      this.scheduling.fromHost(this.#lengths, batch)
+    }
 
     this.updating()
+    const stream = this.moveTo(target)
     if (batch > 0) {
       const { topkLength, extraTopkLength } = metadata.sections
       if (main) topkLength.host.set(main)
       if (extra) extraTopkLength.host.set(extra)
-      if (!onDevice) {
-        const load = {
-          batch,
-          topk: problem.topk,
-          topkLength: main ?? undefined,
-          extraTopk,
-          extraTopkLength: extra ?? undefined,
-        }
-        sparseLengths(load, INDICES_PER_PAGE, this.#lengths)
-        this.scheduling.fromHost(this.#lengths, batch)
-      }
       if (upload) metadata.upload(stream)
       if (onDevice) {
         if (step.topkLength && !main) this.copyIn(step.topkLength as Tensor<'i32'>, topkLength, stream)
@@ -139,9 +142,18 @@ export class SparseDecodePlan extends Plan<SparseDecodeProblem, 'topkLength' | '
   /** Enqueues one layer's decode. Throws as `DecodePlan.run` does. */
   run(run: SparseDecodeRun): void {
     const batch = this.assertRunnable()
+    this.accept(run, batch)
+    const { context } = this
+    const stream = context.streamFor(run.stream)
+    context.capture?.addPlan(this, batch)
+    if (batch > 0) context.launch(this.moveTo(stream), this.backend, this.#args, this.#tensors)
+  }
+
+  /** Checks the arguments of a run of `batch` requests and takes them over. @internal */
+  accept(run: SparseDecodeRun, batch: number): void {
     const { problem, context } = this
     const { queryTokens, heads, cache: layout, extra } = problem
-    const { q, indices, out } = run
+    const { q, indices, out } = object('run', run)
     const lse = run.lse ?? null
     checkTensor(context, 'q', q, problem.dtype, [batch, queryTokens, heads, layout.headDim], 'strided')
     checkTensor(context, 'indices', indices, 'i32', [batch, queryTokens, problem.topk], 'contiguous')
@@ -166,6 +178,9 @@ export class SparseDecodePlan extends Plan<SparseDecodeProblem, 'topkLength' | '
     }
     const extraCache = extra && checkCache(context, 'extraCache', run.extraCache as KvStorage, extra.cache)
 
+    const isE4m3 = layout.format === 'e4m3' || extra?.cache.format === 'e4m3'
+    const descaleK = checkScale('descaleK', run.descaleK, isE4m3)
+
     const args = this.#args
     args.batch = batch
     args.q = q
@@ -176,12 +191,10 @@ export class SparseDecodePlan extends Plan<SparseDecodeProblem, 'topkLength' | '
     args.sink = sink
     args.out = out
     args.lse = lse
-    args.descaleK = checkScale('descaleK', run.descaleK)
+    args.descaleK = descaleK
     const tensors = this.#tensors
     tensors.length = 0
     tensors.push(q, cache, indices, extraCache, extraIndices, sink, out, lse)
-    context.capture?.addPlan(this, batch)
-    if (batch > 0) context.launch(this.moveTo(context.streamFor(run.stream)), this.backend, args, tensors)
   }
 
   #checkCounts(

@@ -1,7 +1,7 @@
 import type { DeviceContext } from '../device/context.js'
 import { invalidArgument } from '../errors.js'
 import type { Integers } from '../ops/integers.js'
-import { checkTensor } from '../ops/tensor-args.js'
+import { checkRank, checkTensor } from '../ops/tensor-args.js'
 import type { DecodeProblem } from '../problem/index.js'
 import type { Tensor } from '../tensor/tensor.js'
 
@@ -12,6 +12,7 @@ export function checkLengths(
   given: Integers,
   host: Int32Array | null,
 ): number {
+  if (!host) checkRank('seqlens', given as Tensor<'i32'>, 1)
   const batch = host ? host.length : (given as Tensor<'i32'>).shape[0]
   if (!host) checkTensor(context, 'seqlens', given as Tensor<'i32'>, 'i32', [batch], 'contiguous')
   if (batch > problem.maxBatch) {

@@ -28,12 +28,17 @@ export function boolean(path: string, value: unknown): boolean {
   return value
 }
 
-/** An options object, with a clear error for callers without types and for misspelt names. */
-export function options<T extends object>(path: string, value: T, known: readonly (keyof T & string)[]): T {
+/** An object of named values, with a clear error for callers without types. */
+export function object<T extends object>(path: string, value: T): T {
   if (value === null || typeof value !== 'object' || Array.isArray(value)) {
-    throw invalidArgument(path, 'an options object', value)
+    throw invalidArgument(path, 'an object', value)
   }
-  for (const name of Object.keys(value)) {
+  return value
+}
+
+/** As {@link object}, refusing misspelt names too. */
+export function options<T extends object>(path: string, value: T, known: readonly (keyof T & string)[]): T {
+  for (const name of Object.keys(object(path, value))) {
     if (!known.includes(name as keyof T & string)) {
       throw invalidArgument(`${path}.${name}`, `one of the options ${known.join(', ')}`, 'an unknown option')
     }

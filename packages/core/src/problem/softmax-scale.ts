@@ -1,5 +1,5 @@
 import { invalidArgument } from '../errors.js'
-import { finite, integer } from './checks.js'
+import { finite, integer, object } from './checks.js'
 
 /** The fields of a Hugging Face `config.json` that fix the softmax scale of a DeepSeek-style MLA layer. */
 export interface MlaScaleConfig {
@@ -19,12 +19,12 @@ export interface MlaScaleConfig {
  * would be wrong in silence.
  */
 export function softmaxScaleFromConfig(config: MlaScaleConfig): number {
-  const nope = integer('config.qk_nope_head_dim', config.qk_nope_head_dim, 0)
-  const rope = integer('config.qk_rope_head_dim', config.qk_rope_head_dim, 0)
+  const { qk_nope_head_dim, qk_rope_head_dim, rope_scaling: scaling } = object('config', config)
+  const nope = integer('config.qk_nope_head_dim', qk_nope_head_dim, 0)
+  const rope = integer('config.qk_rope_head_dim', qk_rope_head_dim, 0)
   if (nope + rope === 0)
     throw invalidArgument('config.qk_nope_head_dim', 'a head of at least one dimension', 0)
   const base = (nope + rope) ** -0.5
-  const scaling = config.rope_scaling
   if (scaling === undefined || scaling === null) return base
   const type = scaling.rope_type ?? scaling.type
   if (type === 'default') return base

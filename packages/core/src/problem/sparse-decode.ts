@@ -102,7 +102,7 @@ export function sparseDecodeProblem(given: SparseDecodeOptions): SparseDecodePro
     cache,
     topk: integer('topk', o.topk, 0, INT32_MAX),
     topkLength: boolean('topkLength', o.topkLength ?? false),
-    extra: o.extra ? sparseExtra(o.extra, cache) : null,
+    extra: o.extra === undefined || o.extra === null ? null : sparseExtra(o.extra, cache),
     sink: boolean('sink', o.sink ?? false),
     softmaxScale: softmaxScale('softmaxScale', o.softmaxScale),
     splitPages: integer('splitPages', o.splitPages ?? 0, 0, INT32_MAX),

@@ -11,5 +11,6 @@ export function hostBytes(path: string, data: ArrayBufferView, dtype: DType, cou
   if (array.byteLength !== bytes) {
     throw invalidArgument(path, `${count} elements of ${dtype} (${bytes} bytes)`, `${array.byteLength} bytes`)
   }
-  return new Uint8Array(array.buffer, array.byteOffset, array.byteLength)
+  // A detached buffer passes for an empty array, but cannot be viewed.
+  return bytes === 0 ? new Uint8Array(0) : new Uint8Array(array.buffer, array.byteOffset, bytes)
 }

@@ -20,9 +20,9 @@ export function contiguousStrides(shape: readonly number[]): number[] {
 
 /** Whether the elements lie row-major without gaps. Extents of 1 may have any stride; an empty shape always does. */
 export function isContiguous(shape: readonly number[], strides: readonly number[]): boolean {
+  if (shape.includes(0)) return true
   let expected = 1
   for (let i = shape.length - 1; i >= 0; i--) {
-    if (shape[i] === 0) return true
     if (shape[i] !== 1 && strides[i] !== expected) return false
     expected *= shape[i]
   }
@@ -39,7 +39,7 @@ export function elementSpan(shape: readonly number[], strides: readonly number[]
   return last + 1
 }
 
-/** Checks extents (integers ≥ 0) and that the product stays exact. Throws `POLYMLA_INVALID_ARGUMENT`. */
+/** Checks extents (integers ≥ 0) and that elements and row-major strides stay exact. Throws `POLYMLA_INVALID_ARGUMENT`. */
 export function checkShape(path: string, shape: readonly number[]): readonly number[] {
   if (!Array.isArray(shape)) throw invalidArgument(path, 'an array of extents', shape)
   for (const [i, extent] of shape.entries()) {
@@ -47,8 +47,22 @@ export function checkShape(path: string, shape: readonly number[]): readonly num
       throw invalidArgument(`${path}[${i}]`, 'an integer ≥ 0', extent)
     }
   }
-  if (!Number.isSafeInteger(elementCount(shape))) {
+  if (!Number.isSafeInteger(elementCount(shape.map((extent) => Math.max(extent, 1))))) {
     throw invalidArgument(path, 'at most 2^53 − 1 elements', shape)
   }
   return Object.freeze([...shape])
+}
+
+/** Checks one stride per extent: integers ≥ 0, the last 1. Throws `POLYMLA_INVALID_ARGUMENT`. */
+export function checkStrides(shape: readonly number[], strides: readonly number[]): readonly number[] {
+  if (!Array.isArray(strides) || strides.length !== shape.length) {
+    throw invalidArgument('strides', `${shape.length} strides`, strides)
+  }
+  for (const [i, stride] of strides.entries()) {
+    const last = i === shape.length - 1
+    if (!Number.isSafeInteger(stride) || stride < 0 || (last && stride !== 1)) {
+      throw invalidArgument(`strides[${i}]`, last ? '1' : 'an integer ≥ 0', stride)
+    }
+  }
+  return Object.freeze([...strides])
 }

@@ -3,8 +3,16 @@ import type { DeviceContext } from '../device/context.js'
 import type { Stream } from '../device/stream.js'
 import { type DType, type HostArray, hostArray, itemSize } from '../dtype/index.js'
 import { invalidArgument, PolymlaError } from '../errors.js'
+import { integer, object } from '../problem/checks.js'
 import { hostBytes } from './host-bytes.js'
-import { checkShape, contiguousStrides, elementCount, elementSpan, isContiguous } from './shape.js'
+import {
+  checkShape,
+  checkStrides,
+  contiguousStrides,
+  elementCount,
+  elementSpan,
+  isContiguous,
+} from './shape.js'
 
 /** One allocation and everything that views it. */
 export interface TensorStorage {
@@ -91,17 +99,9 @@ export class Tensor<D extends DType = DType> implements TensorRef {
 
   /** Rows `begin` to `end` (exclusive) of one dimension, as a view. */
   slice(dim: number, begin: number, end: number): Tensor<D> {
-    const extent = this.shape[dim]
-    if (extent === undefined) throw invalidArgument('dim', `an integer in [0, ${this.shape.length - 1}]`, dim)
-    if (
-      !Number.isSafeInteger(begin) ||
-      !Number.isSafeInteger(end) ||
-      begin < 0 ||
-      end < begin ||
-      end > extent
-    ) {
-      throw invalidArgument('slice', `0 ≤ begin ≤ end ≤ ${extent}`, [begin, end])
-    }
+    integer('dim', dim, 0, this.shape.length - 1)
+    integer('end', end, 0, this.shape[dim])
+    integer('begin', begin, 0, end)
     const shape = this.shape.with(dim, end - begin)
     return this.#view(shape, this.strides, this.byteOffset + begin * this.strides[dim] * itemSize(this.dtype))
   }
@@ -111,23 +111,22 @@ export class Tensor<D extends DType = DType> implements TensorRef {
    * elements from this tensor's first. A tensor that is not contiguous can only be viewed with explicit strides.
    */
   view(shape: readonly number[], layout: { strides?: readonly number[]; offset?: number } = {}): Tensor<D> {
+    const { strides: given, offset = 0 } = object('layout', layout)
     const extents = checkShape('shape', shape)
-    if (!layout.strides && !this.contiguous) {
-      throw invalidArgument('view', 'strides, since the tensor is not contiguous', 'none')
+    if (!given && !this.contiguous) {
+      throw invalidArgument('strides', 'strides, since the tensor is not contiguous', given)
     }
-    const strides = layout.strides ?? contiguousStrides(extents)
-    const offset = layout.offset ?? 0
-    checkStrides(extents, strides)
+    const strides = checkStrides(extents, given ?? contiguousStrides(extents))
     const span = elementSpan(extents, strides)
     const available = elementSpan(this.shape, this.strides)
-    if (!Number.isSafeInteger(offset) || offset < 0 || offset + span > available) {
+    if (integer('offset', offset, 0) + span > available) {
       throw invalidArgument(
         'view',
         `elements within the ${available} of this tensor`,
         `[${offset}, ${offset + span})`,
       )
     }
-    return this.#view(extents, Object.freeze([...strides]), this.byteOffset + offset * itemSize(this.dtype))
+    return this.#view(extents, strides, this.byteOffset + offset * itemSize(this.dtype))
   }
 
   /** Enqueues a copy of host data into this contiguous tensor; the data is the caller's again at once. */
@@ -136,19 +135,20 @@ export class Tensor<D extends DType = DType> implements TensorRef {
     const bytes = hostBytes('data', data, this.dtype, this.size)
     this.#requireContiguous('write')
     const buffer = this.buffer
-    const stream = context.streamFor(options.stream)
+    const stream = context.streamFor(object('options', options).stream)
     context.notCapturing('upload')
     if (bytes.byteLength > 0) stream.backend.upload(buffer, this.byteOffset, bytes)
   }
 
   /** Enqueues a fill with one byte value, e.g. 0xff to poison. */
   fillBytes(value: number, options: { stream?: Stream } = {}): void {
+    const { stream: given } = object('options', options)
     this.#requireContiguous('fillBytes')
-    if (!Number.isInteger(value) || value < 0 || value > 255) throw invalidArgument('value', 'a byte', value)
+    integer('value', value, 0, 255)
     const bytes = this.size * itemSize(this.dtype)
     const buffer = this.buffer
     if (bytes === 0) return
-    this.#storage.context.enqueue(options.stream, [this], (stream) =>
+    this.#storage.context.enqueue(given, [this], (stream) =>
       stream.fill(buffer, this.byteOffset, bytes, value),
     )
   }
@@ -160,7 +160,7 @@ export class Tensor<D extends DType = DType> implements TensorRef {
   async download(options: { stream?: Stream; signal?: AbortSignal } = {}): Promise<HostArray<D>> {
     const context = this.#storage.context
     const buffer = this.buffer
-    const stream = context.streamFor(options.stream)
+    const stream = context.streamFor(object('options', options).stream)
     context.notCapturing('download')
     const span = elementSpan(this.shape, this.strides)
     const staged = hostArray(this.dtype, span)
@@ -198,18 +198,6 @@ export function disposedTensor(tensor: Tensor): PolymlaError {
     `the ${tensor.dtype} tensor [${tensor.shape.join(', ')}] was used after it, or its device, was disposed`,
     { device: tensor.device, fix: 'Keep it undisposed until the last call that takes it' },
   )
-}
-
-function checkStrides(shape: readonly number[], strides: readonly number[]): void {
-  if (!Array.isArray(strides) || strides.length !== shape.length) {
-    throw invalidArgument('strides', `${shape.length} strides`, strides)
-  }
-  for (const [i, stride] of strides.entries()) {
-    const last = i === shape.length - 1
-    if (!Number.isSafeInteger(stride) || stride < 0 || (last && stride !== 1)) {
-      throw invalidArgument(`strides[${i}]`, last ? '1' : 'an integer ≥ 0', stride)
-    }
-  }
 }
 
 /** Row-major copy of the elements that strides pick from `source`. */

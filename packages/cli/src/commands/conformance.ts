@@ -1,0 +1,88 @@
+import { type CaseReport, type ConformanceReport, listCases, runConformance } from '@polymla/conformance'
+import { type Context, defineCommand } from '../command.js'
+import { EXIT, usageError } from '../errors.js'
+import { duration } from '../format.js'
+import { choice, integer, text, toggle } from '../options.js'
+import { startProgress } from '../progress.js'
+
+export const conformance = defineCommand({
+  name: 'conformance',
+  summary: 'run the conformance suite on a device',
+  about: [
+    'Checks every op of a device against an independent float64 computation, and the behaviour of its streams,',
+    'events, errors and disposal. What the device refuses, with a reason, is skipped; a claim that fails, or a',
+    'refusal without a reason, is a failure. Equal seeds give equal data: a failure can be repeated by its name.',
+    '',
+    'Grids: smoke (seconds), standard (minutes), full (FlashMLA’s own test grids and ours: for fast devices).',
+  ].join('\n'),
+  options: {
+    device: text('ID', "device to check, or 'auto'", 'auto'),
+    grid: choice(['smoke', 'standard', 'full'], 'how much to check', 'smoke'),
+    seed: integer('of all random data', 0, 0, 2 ** 32 - 1),
+    filter: text('TEXT', 'only cases whose name contains TEXT'),
+    list: toggle('print the names of the cases and run none'),
+    json: toggle('print the report and nothing else'),
+  },
+  examples: [
+    ['conformance --device cuda:0 --grid standard', 'a device, in minutes'],
+    ['conformance --device metax:0 --grid full --seed 7 --json > metax.json', 'everything, kept'],
+    ['conformance --grid full --list --filter append', 'which cases there are'],
+  ],
+  failure: 'a case failed',
+  async run(context, { device, grid, seed, filter, list, json }) {
+    const names = listCases(grid).filter((name) => filter === null || name.includes(filter))
+    if (names.length === 0) {
+      throw usageError(
+        '--filter',
+        `part of the name of a case of ${grid}`,
+        JSON.stringify(filter),
+        'Try --list',
+      )
+    }
+    if (list) {
+      if (json) context.printJson(names)
+      else context.print(names.join('\n'))
+      return EXIT.ok
+    }
+    const { io } = context
+    const runtime = context.runtime()
+    const progress = startProgress(io)
+    try {
+      const report = await runConformance({
+        backend: () => runtime.selectDevice(device),
+        grid,
+        seed,
+        ...(filter === null ? {} : { filter }),
+        ...(io.signal ? { signal: io.signal } : {}),
+        onProgress: ({ name }, done, total) => progress.at(done, total, name),
+      })
+      progress.stop()
+      if (json) context.printJson(report)
+      else printReport(context, report)
+      return report.failed === 0 ? EXIT.ok : EXIT.failed
+    } finally {
+      progress.stop()
+    }
+  },
+})
+
+function printReport({ print, style }: Context, report: ConformanceReport): void {
+  const { device, grid, seed, passed, failed, skipped } = report
+  print(`${device.id} (${device.name}), grid ${grid}, seed ${seed}`)
+  for (const found of report.cases.filter(({ status }) => status === 'failed')) {
+    print(`${style.red('failed')} ${found.name}\n  ${found.message}`)
+  }
+  for (const { reason, cases } of report.skipReasons)
+    print(`${style.yellow('skipped')} ${cases} cases: ${reason}`)
+  const counts = [
+    style.green(`${passed} passed`),
+    failed > 0 ? style.red(`${failed} failed`) : '0 failed',
+    `${skipped} skipped`,
+  ]
+  print(`${counts.join(', ')} in ${duration(report.milliseconds * 1e3)}; slowest ${slowest(report.cases)}`)
+}
+
+function slowest(cases: readonly CaseReport[]): string {
+  const worst = cases.reduce((a, b) => (b.milliseconds > a.milliseconds ? b : a))
+  return `${worst.name} (${duration(worst.milliseconds * 1e3)})`
+}

@@ -1,0 +1,51 @@
+import { runConformance } from '@polymla/conformance'
+import type { Device, Runtime } from '@polymla/core'
+
+/** What a device made of a few cases with known results. */
+export interface SelfCheck {
+  /** Every case passed, and nothing was left allocated. */
+  readonly passed: boolean
+  readonly cases: number
+  /** The first thing that was wrong; null when passed. */
+  readonly message: string | null
+  readonly milliseconds: number
+}
+
+export interface SelfCheckOptions {
+  readonly signal?: AbortSignal | undefined
+  readonly onProgress?: (name: string, done: number, total: number) => void
+}
+
+/** Cases that stand for all: every cache format, and every op. */
+const CASES = /^(dense|sparse-decode|sparse-prefill|append|merge|copy)/
+
+/** Opens the device, runs the smoke cases against float64, and looks for what they left behind. Never rejects. */
+export async function selfCheck(runtime: Runtime, id: string, options: SelfCheckOptions): Promise<SelfCheck> {
+  const start = performance.now()
+  const found = await outcome(runtime, id, options).catch((error: unknown) => ({
+    cases: 0,
+    message: error instanceof Error ? error.message : String(error),
+  }))
+  return { passed: found.message === null, ...found, milliseconds: performance.now() - start }
+}
+
+async function outcome(runtime: Runtime, id: string, { signal, onProgress }: SelfCheckOptions) {
+  await using device = await runtime.selectDevice(id)
+  const report = await runConformance({
+    backend: device,
+    grid: 'smoke',
+    filter: CASES,
+    ...(signal ? { signal } : {}),
+    onProgress: ({ name }, done, total) => onProgress?.(name, done, total),
+  })
+  const failed = report.cases.find(({ status }) => status === 'failed')
+  const message = failed ? `${failed.name}: ${failed.message}` : leftOver(device)
+  return { cases: report.passed + report.failed, message }
+}
+
+function leftOver(device: Device): string | null {
+  const { liveBytes, handles } = device.memory()
+  const open = Object.entries(handles).filter(([, count]) => count > 0)
+  if (liveBytes === 0 && open.length === 0) return null
+  return `after the check ${[`${liveBytes} bytes`, ...open.map(([kind, count]) => `${count} ${kind}s`)].join(', ')} were left`
+}

@@ -1,0 +1,23 @@
+/**
+ * The conformance suite: cases with an independent float64 oracle for every op, behaviour, recorded golden data, and
+ * fault injection that shows what the suite catches. For any backend, as a library call or through vitest.
+ *
+ * @module @polymla/conformance
+ */
+export { checkRows, type FoundRows } from './cases/check-rows.js'
+export { denseTolerance } from './cases/dense.js'
+export { denseInputs, denseShape } from './cases/dense-data.js'
+export { type DenseSpec, denseSpec } from './cases/dense-spec.js'
+export { fillTokens } from './cases/host-cache.js'
+export { type Comparison, compare } from './compare.js'
+export { GoldenFile } from './golden/golden-file.js'
+export { type VerifiedCase, type VerifiedFile, type VerifyOptions, verifyFile } from './golden/verify.js'
+export type { GridName } from './grids/index.js'
+export { type DenseInputs, denseEmptyRows, denseOracle } from './oracle/dense.js'
+export { chooseRows } from './oracle/rows.js'
+export { normalArray, Random } from './random.js'
+export type { CaseReport, CaseStatus, ConformanceReport } from './report.js'
+export { type ConformanceOptions, listCases, runConformance } from './run-conformance.js'
+export { readSafetensors, writeSafetensors } from './safetensors/index.js'
+export type { SessionOptions, Target } from './session.js'
+export { type PathTolerance, TOLERANCES, type Tolerance } from './tolerances.js'
