@@ -38,7 +38,7 @@ export function blocksOf({ path, text }: Page): Block[] {
 }
 
 /** The text without its code blocks. */
-export function prose({ text }: Page): string {
+function prose({ text }: Page): string {
   return text.replaceAll(/^```.*?^```$/gms, '')
 }
 

@@ -4,7 +4,7 @@ import { styleOf } from './style.js'
 
 export const EXIT = { ok: 0, failed: 1, usage: 2, interrupted: 130 } as const
 
-/** The error for a wrong command line; `path` is an option (`--batch`) or an operand in capitals (`FILE`). */
+/** The error for a wrong command line; `path` is an option (`--batch`), an operand or an environment variable (`FILE`). */
 export function usageError(path: string, expected: string, found: string, fix?: string): PolymlaError {
   return new PolymlaError('POLYMLA_INVALID_ARGUMENT', `${path}: expected ${expected}, found ${found}`, {
     path,
@@ -14,12 +14,10 @@ export function usageError(path: string, expected: string, found: string, fix?: 
   })
 }
 
-/** Exit code for an error: a wrong command line, which an unknown device is too, differs from everything else. */
+/** Exit code for an error: a wrong command line, or environment variable, differs from everything else. */
 export function exitCodeOf(error: unknown): number {
   if (!isPolymlaError(error)) return EXIT.failed
-  if (error.code === 'POLYMLA_ABORTED') return EXIT.interrupted
-  if (error.code === 'POLYMLA_DEVICE_NOT_FOUND') return EXIT.usage
-  return error.path !== undefined && /^(--|[A-Z]+$)/.test(error.path) ? EXIT.usage : EXIT.failed
+  return error.path !== undefined && /^(--|[A-Z_]+$)/.test(error.path) ? EXIT.usage : EXIT.failed
 }
 
 /** Prints an error on stderr: code and message; with a stack only where it is a bug, or POLYMLA_DEBUG is 1. */

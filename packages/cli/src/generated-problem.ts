@@ -27,7 +27,7 @@ export interface GeneratedProblem {
 
 export function generateProblem(given: Partial<DenseSpec>, seed: number): GeneratedProblem {
   const spec = denseSpec(given)
-  const name = `decode of ${spec.format}, seed ${seed}`
+  const name = label(spec, seed)
   const shape = denseShape(spec, seed, name)
   return { name, problem: shape.problem, inputs: denseInputs(spec, shape, new Random(seed, name)), seed }
 }
@@ -98,4 +98,11 @@ function sampledRows({ problem, batch, lengths }: DenseInputs, seed: number) {
   const { queryTokens, heads, valueDim, cache } = problem
   const cost = (request: number) => lengths[request] * (cache.headDim + valueDim)
   return chooseRows({ batch, queryTokens, heads, cost }, BUDGET, new Random(seed, 'rows'))
+}
+
+/** `bf16 b2 s_q1 s_k1024 h_q16 causal seed0` */
+function label({ format, batch, queryTokens, keys, heads, mask, lengths }: DenseSpec, seed: number): string {
+  const flags = [mask === 'causal' ? ['causal'] : [], lengths === 'varlen' ? ['varlen'] : []].flat()
+  const sizes = [`b${batch}`, `s_q${queryTokens}`, `s_k${keys}`, `h_q${heads}`]
+  return [format, ...sizes, ...flags, `seed${seed}`].join(' ')
 }

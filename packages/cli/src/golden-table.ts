@@ -3,16 +3,26 @@ import { digits, duration, error } from './format.js'
 import type { Style } from './style.js'
 import { table } from './table.js'
 
-const COLUMNS = ['out vs float64', 'out vs FlashMLA', 'lse vs float64', 'time', 'GB/s', 'TFLOP/s']
+const MEASURED = ['out vs float64', 'out vs FlashMLA', 'lse vs float64', 'time', 'GB/s', 'TFLOP/s']
 
-/** A row per case: relative 2-norms of out, largest absolute difference of lse, time and rates; then what is wrong. */
+/**
+ * A row per case: relative 2-norms of out, largest absolute difference of lse, time and rates, as far as any case has
+ * them; then what is wrong.
+ */
 export function goldenTable(cases: readonly VerifiedCase[], style: Style): string {
+  const cells = cases.map(measured)
+  const shown = MEASURED.map((_, column) => cells.some((row) => row[column] !== ''))
+  const titles = MEASURED.filter((_, column) => shown[column])
   const columns = [
     { title: 'case' },
-    ...COLUMNS.map((title) => ({ title, align: 'right' as const })),
+    ...titles.map((title) => ({ title, align: 'right' as const })),
     { title: '' },
   ]
-  const rows = cases.map((found) => [found.name, ...measured(found), status(found, style)])
+  const rows = cases.map((found, i) => [
+    found.name,
+    ...cells[i].filter((_, column) => shown[column]),
+    status(found, style),
+  ])
   const messages = cases.flatMap(({ name, message }) => (message === null ? [] : [`${name}: ${message}`]))
   return [table(columns, rows, style), ...messages].join('\n')
 }

@@ -23,10 +23,18 @@ export function toggle(help: string): Option<boolean> {
 export function text(value: string, help: string): Option<string | null>
 export function text(value: string, help: string, fallback: string): Option<string>
 export function text(value: string, help: string, fallback: string | null = null): Option<string | null> {
-  return { value, help, fallback, read: (given) => given }
+  return {
+    value,
+    help,
+    fallback,
+    read(given, path) {
+      if (given === '') throw usageError(path, `a value (${value})`, 'none')
+      return given
+    },
+  }
 }
 
-export function choice<T extends string>(choices: readonly T[], help: string, fallback: T): Option<T> {
+export function choice<const T extends string>(choices: readonly T[], help: string, fallback: T): Option<T> {
   return {
     value: choices.join('|'),
     help,

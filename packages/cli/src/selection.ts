@@ -1,7 +1,33 @@
-import { type Device, type DeviceInfo, isPolymlaError, type Runtime } from '@polymla/core'
+import {
+  type Device,
+  type DeviceInfo,
+  isPolymlaError,
+  PolymlaError,
+  type Problem,
+  type Runtime,
+} from '@polymla/core'
 
 /** A device and what `auto` makes of it. */
 export type ListedDevice = DeviceInfo & { readonly auto: { readonly chosen: boolean; readonly why: string } }
+
+/** Opens the device that `--device` names. One that does not exist is a usage error; that none is usable is not. */
+export async function openDevice(
+  runtime: Runtime,
+  id: string,
+  env: Readonly<Record<string, string | undefined>>,
+  required?: Problem,
+): Promise<Device> {
+  try {
+    return await runtime.selectDevice(id, required ? { require: required } : {})
+  } catch (error) {
+    const named = id !== 'auto' || replacement(env) !== null
+    if (!named || !isPolymlaError(error, 'POLYMLA_DEVICE_NOT_FOUND')) throw error
+    throw new PolymlaError(error.code, error.message, {
+      path: id === 'auto' ? 'POLYMLA_DEVICE' : '--device',
+      cause: error,
+    })
+  }
+}
 
 /** Every device, with the one that `auto` takes marked, and for each the reason. */
 export async function explainAuto(
@@ -9,12 +35,12 @@ export async function explainAuto(
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<ListedDevice[]> {
   const infos = await runtime.listDevices()
-  const { chosen, passedOver } = await tryAuto(runtime)
+  const { chosen, passedOver, failure } = await tryAuto(runtime)
   const winner = infos.find(({ id }) => id === chosen)
   return infos.map((info) => {
     if (info === winner) return { ...info, auto: { chosen: true, why: whyChosen(env) } }
-    const why = passedOver.get(info.id) ?? (info.available ? outranked(winner, env) : info.reason.message)
-    return { ...info, auto: { chosen: false, why } }
+    const passed = passedOver.get(info.id) ?? failure ?? outranked(chosen, env)
+    return { ...info, auto: { chosen: false, why: info.available ? passed : info.reason.message } }
   })
 }
 
@@ -25,12 +51,8 @@ export function whyChosen(env: Readonly<Record<string, string | undefined>>): st
     : `POLYMLA_DEVICE=${env.POLYMLA_DEVICE} replaces auto`
 }
 
-function outranked(
-  winner: DeviceInfo | undefined,
-  env: Readonly<Record<string, string | undefined>>,
-): string {
-  if (!winner) return `POLYMLA_DEVICE=${env.POLYMLA_DEVICE} names another device`
-  return replacement(env) === null ? `${winner.id} has the higher score` : whyChosen(env)
+function outranked(winner: string | null, env: Readonly<Record<string, string | undefined>>): string {
+  return replacement(env) === null ? `${winner} comes first` : whyChosen(env)
 }
 
 function replacement(env: Readonly<Record<string, string | undefined>>): string | null {
@@ -38,17 +60,24 @@ function replacement(env: Readonly<Record<string, string | undefined>>): string 
   return id === undefined || id === '' || id === 'auto' ? null : id
 }
 
-async function tryAuto(
-  runtime: Runtime,
-): Promise<{ chosen: string | null; passedOver: Map<string, string> }> {
+interface AutoOutcome {
+  /** Id of the device; null when there is none. */
+  readonly chosen: string | null
+  /** Reasons by device id. */
+  readonly passedOver: ReadonlyMap<string, string>
+  /** Why nothing was chosen; null when something was. */
+  readonly failure: string | null
+}
+
+async function tryAuto(runtime: Runtime): Promise<AutoOutcome> {
   let device: Device
   try {
     device = await runtime.selectDevice('auto')
   } catch (error) {
     if (!isPolymlaError(error)) throw error
-    return { chosen: null, passedOver: new Map() }
+    return { chosen: null, passedOver: new Map(), failure: error.message }
   }
   const passedOver = new Map(device.selection.map(({ id, reason }) => [id, reason]))
   await device.dispose()
-  return { chosen: device.id, passedOver }
+  return { chosen: device.id, passedOver, failure: null }
 }

@@ -8,14 +8,27 @@ export interface FileReport extends VerifiedFile {
   readonly file: string
 }
 
-/** Runs every case of golden files on a device. Throws a usage error for a file that cannot be read. */
-export async function verifyFiles(io: Io, device: Device, files: readonly string[]): Promise<FileReport[]> {
-  const contents = await Promise.all(files.map((file) => readNamed('FILE', file)))
+export interface NamedBytes {
+  readonly file: string
+  readonly bytes: Uint8Array
+}
+
+/** Throws a usage error for a file that cannot be read. */
+export function readFiles(files: readonly string[]): Promise<NamedBytes[]> {
+  return Promise.all(files.map(async (file) => ({ file, bytes: await readNamed('FILE', file) })))
+}
+
+/** Runs every case of golden files on a device. */
+export async function verifyFiles(
+  io: Io,
+  device: Device,
+  files: readonly NamedBytes[],
+): Promise<FileReport[]> {
   const progress = startProgress(io)
   try {
     const verified: FileReport[] = []
-    for (const [i, file] of files.entries()) {
-      const report = await verifyFile(device, contents[i], {
+    for (const { file, bytes } of files) {
+      const report = await verifyFile(device, bytes, {
         onProgress: ({ name }, done, total) => progress.at(done, total, name),
         ...(io.signal ? { signal: io.signal } : {}),
       })

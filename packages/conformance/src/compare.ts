@@ -31,6 +31,7 @@ export interface Comparison {
  * Compares element by element: infinities and NaN must coincide; all else within `tolerance`.
  *
  * @param indexOf turns a position into the tensor's index, for the report
+ * @param slack what each element may be off beyond its tolerance, absolutely
  */
 export function compare(
   tensor: string,
@@ -38,6 +39,7 @@ export function compare(
   found: ArrayLike<number>,
   tolerance: Tolerance,
   indexOf: (position: number) => readonly number[] = (position) => [position],
+  slack?: ArrayLike<number>,
 ): Comparison {
   const { absolute, relative, cosine: cosineBound = Number.POSITIVE_INFINITY } = tolerance
   let maxAbsolute = 0
@@ -58,7 +60,8 @@ export function compare(
       const ratio = error / (Math.abs(e) + 1e-6)
       if (error > maxAbsolute) maxAbsolute = error
       if (ratio > maxRelative) maxRelative = ratio
-      score = Math.min(error / absolute, ratio / relative)
+      const counted = Math.max(error - (slack?.[i] ?? 0), 0)
+      score = Math.min(counted / absolute, counted / (Math.abs(e) + 1e-6) / relative)
       dot += e * f
       squares += e * e + f * f
       expectedSquares += e * e

@@ -1,5 +1,5 @@
 import type { Comparison } from './compare.js'
-import type { GridName } from './grids/index.js'
+import type { GridName } from './grids/grids.js'
 
 export type CaseStatus = 'passed' | 'failed' | 'skipped'
 

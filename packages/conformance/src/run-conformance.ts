@@ -1,5 +1,5 @@
 import { API_VERSION } from '@polymla/core'
-import { casesOf, type GridName } from './grids/index.js'
+import { casesOf, type GridName } from './grids/grids.js'
 import { type CaseReport, type ConformanceReport, summarise } from './report.js'
 import { Session, type SessionOptions, type Target } from './session.js'
 

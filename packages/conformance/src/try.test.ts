@@ -1,21 +1,9 @@
-import { reference } from '@polymla/backend-reference'
 import { test } from 'vitest'
-import { runConformance } from '/work/main/packages/conformance/src/run-conformance.js'
-
+import { writeFileSync } from 'node:fs'
+import { reference } from '@polymla/backend-reference'
+import { listCases, runConformance } from './run-conformance.js'
 test('try', async () => {
-  const r = await runConformance({ backend: reference(), grid: 'smoke' })
-  for (const c of r.cases)
-    console.log(
-      c.status,
-      c.name,
-      Math.round(c.milliseconds),
-      c.message ?? '',
-      c.comparisons
-        .map(
-          (x) =>
-            `${x.tensor}: ${x.elements} ${x.maxAbsolute.toExponential(1)} ${x.relativeNorm.toExponential(1)}`,
-        )
-        .join('; '),
-    )
-  console.log(r.milliseconds)
-}, 600000)
+  for (const g of ['smoke','standard','full'] as const) { const n = listCases(g); console.log(g, n.length, new Set(n).size) }
+  const r = await runConformance({ backend: reference(), grid: (process.env.GRID ?? 'smoke') as 'smoke', ...(process.env.FILTER?{filter:process.env.FILTER}:{}), seed: Number(process.env.SEED??0) })
+  writeFileSync('/tmp/report.json', JSON.stringify(r))
+}, 1200000)

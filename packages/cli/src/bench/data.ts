@@ -22,7 +22,10 @@ export function fillNormal(tensor: Tensor<FloatDType>, random: Random): void {
 
 /** Fills every token of a cache, packed or plain, with normally distributed numbers. */
 export function fillCache({ layout, tensor }: KvStorage, random: Random): void {
-  if (tensor.dtype !== 'u8') return fillNormal(tensor as Tensor<FloatDType>, random)
+  if (tensor.dtype !== 'u8') {
+    fillNormal(tensor as Tensor<FloatDType>, random)
+    return
+  }
   const block = kvLayout({ ...layout, pages: Math.min(layout.pages, PACKED_BLOCK_PAGES) })
   const bytes = hostArray('u8', storageLength(block))
   for (let page = 0; page < block.pages; page++) fillTokens(random, block, bytes, page, 0, block.pageSize)

@@ -10,6 +10,7 @@ import { type Context, defineCommand } from '../command.js'
 import { EXIT, usageError } from '../errors.js'
 import { byteSize, choice, integer, integers, text, toggle, type Values } from '../options.js'
 import { startProgress } from '../progress.js'
+import { openDevice } from '../selection.js'
 
 const options = {
   device: text('ID', "device to measure, or 'auto'", 'auto'),
@@ -67,7 +68,7 @@ export const bench = defineCommand({
     const cases = chosenCases(given)
     const baseline =
       given.baseline === null ? null : await readBaseline(given.baseline, given['baseline-kind'])
-    await using device = await context.runtime().selectDevice(given.device)
+    await using device = await openDevice(context.runtime(), given.device, context.io.env)
     const report = await runCases(context, device, cases, baseline, given)
     if (given.json) context.printJson(report)
     else context.print(benchTable(report, context.style))

@@ -4,6 +4,7 @@ import { EXIT, usageError } from '../errors.js'
 import { duration } from '../format.js'
 import { choice, integer, text, toggle } from '../options.js'
 import { startProgress } from '../progress.js'
+import { openDevice } from '../selection.js'
 
 export const conformance = defineCommand({
   name: 'conformance',
@@ -46,10 +47,15 @@ export const conformance = defineCommand({
     }
     const { io } = context
     const runtime = context.runtime()
+    let id = device
     const progress = startProgress(io)
     try {
       const report = await runConformance({
-        backend: () => runtime.selectDevice(device),
+        backend: async () => {
+          const opened = await openDevice(runtime, id, io.env)
+          id = opened.id
+          return opened
+        },
         grid,
         seed,
         ...(filter === null ? {} : { filter }),

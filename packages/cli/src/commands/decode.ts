@@ -5,9 +5,10 @@ import { readNamed } from '../files.js'
 import { decodeGenerated, generateProblem } from '../generated-problem.js'
 import { goldenTable } from '../golden-table.js'
 import { choice, integer, text, toggle, type Values } from '../options.js'
+import { openDevice } from '../selection.js'
 
 const GENERATED = {
-  batch: integer('requests', 2, 1, 1 << 16),
+  batch: integer('requests', 2, 0, 1 << 16),
   heads: integer('query heads', 16, 1, 1 << 16),
   len: integer('tokens per request', 1024, 0, 1 << 24),
   'query-tokens': integer('query tokens per request', 1, 1, 1 << 16),
@@ -76,8 +77,11 @@ async function decodeFromSeed(
     },
     seed,
   )
-  await using device = await context.runtime().selectDevice(given.device, { require: generated.problem })
-  return { device: device.id, ...(await decodeGenerated(device, generated, waiting)) }
+  await using device = await openDevice(context.runtime(), given.device, context.io.env, generated.problem)
+  return {
+    device: `${device.id} (${device.info.name})`,
+    ...(await decodeGenerated(device, generated, waiting)),
+  }
 }
 
 async function decodeFromFile(
@@ -97,7 +101,10 @@ async function decodeFromFile(
   if (!names.includes(name)) {
     throw usageError('--case', `one of ${names.join(', ')}`, JSON.stringify(name))
   }
-  await using device = await context.runtime().selectDevice(given.device)
+  await using device = await openDevice(context.runtime(), given.device, context.io.env)
   const { cases } = await verifyFile(device, bytes, { filter: name, ...waiting })
-  return { device: device.id, ...(cases.find((found) => found.name === name) as VerifiedCase) }
+  return {
+    device: `${device.id} (${device.info.name})`,
+    ...(cases.find((found) => found.name === name) as VerifiedCase),
+  }
 }

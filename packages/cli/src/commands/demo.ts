@@ -3,8 +3,8 @@ import { defineCommand } from '../command.js'
 import { EXIT } from '../errors.js'
 import { fixtures } from '../files.js'
 import { text } from '../options.js'
-import { explainAuto, whyChosen } from '../selection.js'
-import { allAgree, verifyFiles } from '../verify-files.js'
+import { explainAuto, openDevice, whyChosen } from '../selection.js'
+import { allAgree, readFiles, verifyFiles } from '../verify-files.js'
 import { deviceTable } from './devices.js'
 import { printVerified } from './verify.js'
 
@@ -25,10 +25,10 @@ export const demo = defineCommand({
     const { io, style, print } = context
     const runtime = context.runtime({ quiet: true })
     print(deviceTable(await explainAuto(runtime, io.env), style))
-    await using device = await runtime.selectDevice(id)
+    await using device = await openDevice(runtime, id, io.env)
     const why = id === 'auto' ? whyChosen(io.env) : 'it was asked for'
     print(`\nchose ${style.green(device.id)}: ${why}\n`)
-    const verified = await verifyFiles(io, device, fixtures())
+    const verified = await verifyFiles(io, device, await readFiles(fixtures()))
     printVerified(
       context,
       verified.map((found) => ({ ...found, file: basename(found.file) })),

@@ -96,9 +96,9 @@ function described(found: Findings, { style }: Context): string {
     ]),
     ...section(
       'packages',
-      found.packages.map(
-        ({ name, version: installed }) => `${name} ${installed ?? style.dim('not installed')}`,
-      ),
+      found.packages.length > 0
+        ? found.packages.map(({ name, version: own }) => `${name} ${own ?? style.dim('not installed')}`)
+        : ['part of a bundle'],
     ),
     ...section(
       'environment',

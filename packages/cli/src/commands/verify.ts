@@ -2,7 +2,8 @@ import { type Context, defineCommand } from '../command.js'
 import { EXIT } from '../errors.js'
 import { goldenTable } from '../golden-table.js'
 import { text, toggle } from '../options.js'
-import { allAgree, type FileReport, verifyFiles } from '../verify-files.js'
+import { openDevice } from '../selection.js'
+import { allAgree, type FileReport, readFiles, verifyFiles } from '../verify-files.js'
 
 export const verify = defineCommand({
   name: 'verify',
@@ -26,8 +27,9 @@ export const verify = defineCommand({
     ['verify dense.safetensors.gz --json', 'for a program: every comparison with its worst element'],
   ],
   failure: 'a case missed, or the device refused it',
-  async run(context, { device: id, json }, files) {
-    await using device = await context.runtime().selectDevice(id)
+  async run(context, { device: id, json }, operands) {
+    const files = await readFiles(operands)
+    await using device = await openDevice(context.runtime(), id, context.io.env)
     const verified = await verifyFiles(context.io, device, files)
     if (json) context.printJson(verified)
     else printVerified(context, verified)

@@ -13,20 +13,24 @@ const PACKAGES = [
 
 export interface InstalledPackage {
   readonly name: string
-  /** null when it is not installed, or when it is part of a bundle. */
+  /** null when it is not installed. */
   readonly version: string | null
 }
 
-/** First-party packages that can be loaded from here, and their versions. */
+/** First-party packages and the versions that can be loaded from here; none in a bundle, which has no packages. */
 export function findPackages(): InstalledPackage[] {
-  const { resolve } = createRequire(import.meta.url)
-  return PACKAGES.map((short) => {
-    const name = `@polymla/${short}`
-    try {
-      const manifest = readFileSync(resolve(`${name}/package.json`), 'utf8')
-      return { name, version: (JSON.parse(manifest) as { version: string }).version }
-    } catch {
-      return { name, version: null }
-    }
-  })
+  const found = PACKAGES.map((short) => ({
+    name: `@polymla/${short}`,
+    version: versionOf(`@polymla/${short}`),
+  }))
+  return found.some(({ version }) => version !== null) ? found : []
+}
+
+function versionOf(name: string): string | null {
+  try {
+    const manifest = readFileSync(createRequire(import.meta.url).resolve(`${name}/package.json`), 'utf8')
+    return (JSON.parse(manifest) as { version: string }).version
+  } catch {
+    return null
+  }
 }

@@ -16,16 +16,16 @@ export interface SelfCheckOptions {
   readonly onProgress?: (name: string, done: number, total: number) => void
 }
 
-/** Cases that stand for all: every cache format, and every op. */
-const CASES = /^(dense|sparse-decode|sparse-prefill|append|merge|copy)/
+/** Every op, but not the behaviour of streams, errors and the like. */
+const CASES = /^(?!behaviour\/)/
 
-/** Opens the device, runs the smoke cases against float64, and looks for what they left behind. Never rejects. */
+/** Opens the device, runs the smoke cases against float64, and looks for what they left behind. Rejects only when the signal fires. */
 export async function selfCheck(runtime: Runtime, id: string, options: SelfCheckOptions): Promise<SelfCheck> {
   const start = performance.now()
-  const found = await outcome(runtime, id, options).catch((error: unknown) => ({
-    cases: 0,
-    message: error instanceof Error ? error.message : String(error),
-  }))
+  const found = await outcome(runtime, id, options).catch((error: unknown) => {
+    options.signal?.throwIfAborted()
+    return { cases: 0, message: error instanceof Error ? error.message : String(error) }
+  })
   return { passed: found.message === null, ...found, milliseconds: performance.now() - start }
 }
 
@@ -39,8 +39,9 @@ async function outcome(runtime: Runtime, id: string, { signal, onProgress }: Sel
     onProgress: ({ name }, done, total) => onProgress?.(name, done, total),
   })
   const failed = report.cases.find(({ status }) => status === 'failed')
-  const message = failed ? `${failed.name}: ${failed.message}` : leftOver(device)
-  return { cases: report.passed + report.failed, message }
+  const cases = report.passed + report.failed
+  if (failed) return { cases, message: `${failed.name}: ${failed.message}` }
+  return { cases, message: cases === 0 ? 'the device refused every case' : leftOver(device) }
 }
 
 function leftOver(device: Device): string | null {

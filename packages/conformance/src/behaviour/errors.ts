@@ -1,4 +1,11 @@
-import type { DecodeOptions, DecodeRun, Device, KvStorage, Tensor } from '@polymla/core'
+import {
+  type DecodeOptions,
+  type DecodeRun,
+  type Device,
+  type KvStorage,
+  kvLayout,
+  type Tensor,
+} from '@polymla/core'
 import { type Bench, type Case, CaseSkipped, check } from '../cases/case.js'
 import { upload, uploadStorage } from '../cases/device-io.js'
 import { behaviourCase, expectError } from './workload.js'
@@ -66,11 +73,8 @@ export const errorCases: readonly Case[] = [
     const tensor = (shape: readonly number[], dtype: 'bf16' | 'f32' | 'f16') =>
       bench.own(device.empty({ shape, dtype }))
     const qShape = [batch, problem.queryTokens, problem.heads, problem.cache.headDim]
-    const otherLayout = {
-      ...problem.cache,
-      pageSize: problem.cache.pageSize / 2,
-      pages: problem.cache.pages * 2,
-    }
+    const { format, pages, pageSize } = problem.cache
+    const otherLayout = kvLayout({ format, pages: pages * 2, pageSize: pageSize / 2 })
     const wide = tensor([...rig.outShape.slice(0, -1), problem.valueDim + 16], 'bf16')
     await expectRefused({
       'q of another shape': run({ q: tensor(qShape.with(3, 512), 'bf16') }),

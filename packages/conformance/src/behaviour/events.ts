@@ -1,11 +1,10 @@
 import { type Case, check } from '../cases/case.js'
 import { behaviourCase, expectError, expectRight, LONG } from './workload.js'
 
-/** Milliseconds of work that the event loop is watched over, and between two ticks of the watch. */
+/** Milliseconds of work that the event loop is watched over; less than a quarter of them says nothing. */
 const WATCHED = 300
-const TICK = 2
-/** A loop that is never held ticks this often at least, and a held one hardly at all. */
-const TICKS = 5
+/** Milliseconds that a call which enqueues may always take. */
+const SHORT = 5
 
 export const eventCases: readonly Case[] = [
   behaviourCase(
@@ -78,17 +77,27 @@ export const eventCases: readonly Case[] = [
       await device.synchronize()
       const runs = Math.min(Math.ceil(WATCHED / Math.max(performance.now() - start, 0.1)), 2000)
 
-      let ticks = 0
-      const watch = setInterval(() => ticks++, TICK)
       const begin = performance.now()
       for (let i = 0; i < runs; i++) rig.run()
+      const enqueued = performance.now()
+      let last = enqueued
+      let held = 0
+      const tick = () => {
+        held = Math.max(held, performance.now() - last)
+        last = performance.now()
+      }
+      const watch = setInterval(tick, 1)
       await device.synchronize()
-      const total = performance.now() - begin
+      tick()
       clearInterval(watch)
-      const least = Math.min(TICKS, Math.floor(total / (10 * TICK)))
+      const [enqueueing, waiting] = [enqueued - begin, performance.now() - enqueued]
       check(
-        ticks >= least,
-        `a timer of ${TICK} ms ticked ${ticks} times during ${Math.round(total)} ms of device work`,
+        enqueueing / runs < SHORT || enqueueing < waiting,
+        `${runs} runs: enqueueing took ${Math.round(enqueueing)} ms, as if it computed, and waiting ${Math.round(waiting)}`,
+      )
+      check(
+        waiting < WATCHED / 4 || held < waiting / 2,
+        `a wait of ${Math.round(waiting)} ms held the event loop for ${Math.round(held)} ms`,
       )
     },
     LONG,

@@ -89,7 +89,7 @@ export function appendCase(given: Partial<AppendSpec>): Case {
   })
   return {
     name: appendName(spec),
-    problem: () => problem,
+    problem: () => (spec.tokens > 0 ? problem : null),
     async run(bench) {
       const inputs = appendInputs(spec, problem, bench.random)
       const { cache, flat } = uploadStorage(bench, layout, inputs.storage)

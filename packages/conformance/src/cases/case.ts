@@ -5,7 +5,7 @@ import type { Random } from '../random.js'
 /** One thing the suite checks. Its name says everything about it and, with the seed, fixes all its data. */
 export interface Case {
   readonly name: string
-  /** What the device must support for the case to run; null when it needs no op. Depends on the seed alone. */
+  /** What the device must support for the case to run; null when it launches none. Depends on the seed alone. */
   problem(seed: number): Problem | null
   /** Returns comparisons, or throws {@link ConformanceFailure} or {@link CaseSkipped}. */
   run(bench: Bench): Promise<readonly Comparison[]>

@@ -37,7 +37,7 @@ export function copyCase(given: Partial<CopySpec>): Case {
   const gap = pageGap === 0 ? '' : `-gap${pageGap}`
   return {
     name: `copy/${format}/n${pairs}of${pages}-page${pageSize}${gap}${table === 'host' ? '' : `-${table}`}`,
-    problem: () => problem,
+    problem: () => (pairs > 0 ? problem : null),
     async run(bench) {
       const { random } = bench
       const storage = hostArray(storageDType(layout), storageLength(layout)) as HostArray

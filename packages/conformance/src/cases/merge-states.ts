@@ -58,7 +58,7 @@ export function mergeCase(given: Partial<MergeSpec>): Case {
   const { parts, batch, queryTokens, heads, valueDim, dtype, outDtype } = problem
   return {
     name: mergeName(spec),
-    problem: () => problem,
+    problem: () => (batch > 0 ? problem : null),
     async run(bench) {
       const inputs = mergeInputs(spec, problem, bench.random)
       const place = strided ? uploadStrided : upload

@@ -13,7 +13,7 @@ export function prefillCase(given: Partial<PrefillSpec>): Case {
   const spec = prefillSpec(given)
   return {
     name: prefillName(spec),
-    problem: () => prefillProblem(spec),
+    problem: () => (spec.queryTokens > 0 ? prefillProblem(spec) : null),
     async run(bench) {
       const rig = new PrefillRig(bench, prefillInputs(spec, bench.random), spec)
       rig.run()

@@ -126,7 +126,7 @@ async function verifyCase(
     const { results, microseconds } = await runTimed(bench, recorded)
     const { flops, bytes } = workOf(recorded)
     const float64 = againstFloat64(recorded.float64, results)
-    const flashMla = againstFlashMla(recorded.flashMla, results, toleranceOf(recorded))
+    const flashMla = againstFlashMla(recorded, results, toleranceOf(recorded))
     const failed = [...float64, ...flashMla].find(({ passed }) => !passed)
     return {
       ...about,

@@ -11,7 +11,8 @@ import type {
   TensorRef,
 } from '@polymla/core'
 import { DeviceMemory } from './device-memory.js'
-import { type Args, FAULTS, type Fault, type FaultName } from './faults.js'
+import { FAULTS, type FaultName } from './faults/all.js'
+import type { Args, Fault } from './faults/fault.js'
 import { SerialStream } from './serial-stream.js'
 
 /**

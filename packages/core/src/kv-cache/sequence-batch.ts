@@ -2,7 +2,7 @@ import type { Sequence } from './sequence.js'
 
 /** A set of sequences as a plan takes it: `plan.update({ seqlens, blockTable, stale })`. */
 export interface SequenceBatch {
-  /** [rows]: tokens of each sequence; 0 in padding rows. */
+  /** [rows] tokens of each sequence; 0 in padding rows. */
   readonly seqlens: Int32Array
   /** Flat [rows, width]: page ids of each sequence; 0 past its pages. */
   readonly blockTable: Int32Array

@@ -14,7 +14,7 @@ export interface AppendKvInput {
   readonly latent: Tensor
   /** [tokens, headsKv, ropeDim], same dtype; left out when the cache has no rotary part. */
   readonly ropeKey?: Tensor | null
-  /** [tokens]: page · pageSize + offset, as `PagedKvCache.append` returns them; −1 skips the token. */
+  /** [tokens] page · pageSize + offset, as `PagedKvCache.append` returns them; −1 skips the token. */
   readonly slots: Integers
   readonly cache: KvStorage
   /** Rotates ropeKey first; left out when the keys come rotated. */
@@ -23,7 +23,7 @@ export interface AppendKvInput {
     readonly style: 'interleaved' | 'neox'
     /** f32 [tableLength, ropeDim]: cosines then sines, ropeDim / 2 each. Contiguous. */
     readonly table: Tensor<'f32'>
-    /** [tokens]: row of the table per token. */
+    /** [tokens] row of the table per token. */
     readonly positions: Integers
   } | null
   /** An e4m3 cache stores x / descaleK. Default 1. */

@@ -11,17 +11,17 @@ export interface SparsePrefillInput {
   readonly q: Tensor
   /** [keys, 1, headDim], same dtype. */
   readonly kv: Tensor
-  /** [queryTokens, 1, topk]: rows of kv; anything outside [0, keys) is invisible. Contiguous. */
+  /** [queryTokens, 1, topk] rows of kv; anything outside [0, keys) is invisible. Contiguous. */
   readonly indices: Tensor<'i32'>
   /** No default: see `softmaxScaleFromConfig`. */
   readonly softmaxScale: number
-  /** [queryTokens]: how many leading indices count. Contiguous. */
+  /** [queryTokens] how many leading indices count. Contiguous. */
   readonly topkLength?: Tensor<'i32'> | null
   /** [heads], natural units. */
   readonly sink?: Tensor<'f32'> | null
   /** [queryTokens, heads, valueDim], contiguous. */
   readonly out: Tensor
-  /** [queryTokens, heads]: the largest scaled logit, −Infinity for an empty row. Contiguous. */
+  /** [queryTokens, heads] the largest scaled logit, −Infinity for an empty row. Contiguous. */
   readonly maxLogits?: Tensor<'f32'> | null
   /** [queryTokens, heads], natural log, without the sink. Contiguous. */
   readonly lse?: Tensor<'f32'> | null

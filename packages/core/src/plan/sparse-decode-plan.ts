@@ -26,7 +26,7 @@ export interface SparseDecodeRun {
   /** [batch, queryTokens, heads, headDim], problem.dtype */
   readonly q: Tensor
   readonly cache: KvStorage
-  /** [batch, queryTokens, topk]: page · pageSize + offset; anything outside the cache is invisible. Contiguous. */
+  /** [batch, queryTokens, topk] page · pageSize + offset; anything outside the cache is invisible. Contiguous. */
   readonly indices: Tensor<'i32'>
   /** [heads], natural units; exactly when the problem has a sink. */
   readonly sink?: Tensor<'f32'> | null

@@ -16,7 +16,7 @@ export const behaviourFaults = {
   'event loop blocked': {
     caughtBy: 'behaviour/events/event-loop',
     onEnqueue() {
-      const until = performance.now() + 40
+      const until = performance.now() + 400
       while (performance.now() < until);
     },
   },

@@ -26,7 +26,7 @@ export const decodeFaults = {
   'tree mask ignored': {
     caughtBy: 'dense/bf16/b3-s5-k140-h16-kv1-tree-varlen',
     problem: (problem) => (isDecode(problem) ? { ...problem, mask: 'none' } : problem),
-    before: (_, args) => ({ treeMask: null }),
+    before: () => ({ treeMask: null }),
   },
   'NaN leak': {
     caughtBy: 'dense/bf16/b8-s1-k140-h16-kv1-edges',

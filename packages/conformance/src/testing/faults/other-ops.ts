@@ -5,7 +5,7 @@ export const otherOpFaults = {
   'lost sink': {
     caughtBy: 'sparse/fp8-656/b2-s1-h64-k256-top128-sink',
     problem: (problem) => ('sink' in problem ? { ...problem, sink: false } : problem),
-    before: (_, args) => ({ sink: null }),
+    before: () => ({ sink: null }),
   },
   'duplicate indices count once': {
     caughtBy: 'sparse/fp8-656/b2-s1-h64-k256-top128',
@@ -26,7 +26,7 @@ export const otherOpFaults = {
   'topk length ignored': {
     caughtBy: 'sparse/fp8-584/b3-s2-h64-k256-top128-len-extra64of128-page2-len-sink-zeros',
     problem: (problem) => (problem.op === 'sparseDecode' ? { ...problem, topkLength: false } : problem),
-    before: (_, args) => ({ topkLength: null }),
+    before: () => ({ topkLength: null }),
   },
   'max logits not scaled': {
     caughtBy: 'prefill/bf16/s3-h64-k200-top128-d576v512',
@@ -72,6 +72,6 @@ export const otherOpFaults = {
   },
   'only the first page copied': {
     caughtBy: 'copy/bf16/n4of12-page64',
-    before: (problem, args) => (problem.op === 'copyPages' ? ({ pairs: 1 } as unknown as Args) : {}),
+    before: (problem) => (problem.op === 'copyPages' ? { pairs: 1 } : {}),
   },
 } as const satisfies Record<string, Fault>

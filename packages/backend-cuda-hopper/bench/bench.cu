@@ -1,0 +1,95 @@
+// Times the few-rows kernel beside the anchors: bench ANCHORS.tsv [overhead] [maxRows]
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <functional>
+#include <sstream>
+
+#include "../test/problem.cuh"
+#include "stream-pages.cuh"
+
+using namespace polymla;
+using namespace polymla::test;
+
+namespace {
+
+struct Times {
+  float median;
+  float min;
+  float max;
+};
+
+/** The anchors' method: events around one whole call, 4 GB written before it (cold L2), 3 warm-ups, 20 runs; µs. */
+Times timeCall(const std::function<void()>& call) {
+  static const Buffer<uint8_t> flush(4ull << 30);
+  cudaEvent_t begin, end;
+  POLYMLA_CUDA(cudaEventCreate(&begin));
+  POLYMLA_CUDA(cudaEventCreate(&end));
+  std::vector<float> times;
+  for (int run = 0; run < 23; run++) {
+    POLYMLA_CUDA(cudaMemsetAsync(flush.get(), run, flush.bytes()));
+    POLYMLA_CUDA(cudaEventRecord(begin));
+    call();
+    POLYMLA_CUDA(cudaEventRecord(end));
+    POLYMLA_CUDA(cudaEventSynchronize(end));
+    float milliseconds;
+    POLYMLA_CUDA(cudaEventElapsedTime(&milliseconds, begin, end));
+    if (run >= 3) times.push_back(milliseconds * 1000);
+  }
+  cudaEventDestroy(begin);
+  cudaEventDestroy(end);
+  std::sort(times.begin(), times.end());
+  return {(times[9] + times[10]) / 2, times.front(), times.back()};
+}
+
+template <class Ring>
+Times timeStreaming(const Problem& problem, const Buffer<int32_t>& ids, int sms) {
+  void (*kernel)(CUtensorMap, const int32_t*, int, int) = bench::streamPages<Ring>;
+  constexpr int bytes = Ring::bytes + 1024;
+  POLYMLA_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes));
+  const CUtensorMap map = cacheTensorMap(problem.cacheShape(), pageTokens, pageTiles / Ring::boxes);
+  const int count = static_cast<int>(ids.count());
+  return timeCall([&] {
+    kernel<<<std::min(count, sms), 64, bytes>>>(map, ids.get(), count, problem.params.pages);
+    POLYMLA_CUDA(cudaGetLastError());
+  });
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc < 2) {
+    std::printf("usage: bench ANCHORS.tsv [overhead] [maxRows]\n");
+    return 2;
+  }
+  const int overhead = argc > 2 ? std::atoi(argv[2]) : 5;
+  const int maxRows = argc > 3 ? std::atoi(argv[3]) : 32;
+  cudaDeviceProp device;
+  POLYMLA_CUDA(cudaGetDeviceProperties(&device, 0));
+  std::printf("overhead %d; times in us; stream: pages into shared memory and nothing else, boxes of 9 and of 3 tiles\n", overhead);
+  std::printf("   b s_q    s_k h_q | FlashMLA     FA3 |    ours     min     max | anchor/ours | stream9 stream3 ours/stream\n");
+  std::ifstream file(argv[1]);
+  std::string line;
+  while (std::getline(file, line)) {
+    if (line.empty() || line[0] == '#') continue;
+    std::istringstream fields(line);
+    int batch, queryTokens, length, headsQ;
+    bool varlen, causal;
+    float flashMla, fa3;
+    fields >> batch >> queryTokens >> length >> headsQ >> varlen >> causal >> flashMla >> fa3;
+    if (varlen || queryTokens * headsQ > maxRows) continue;
+    const Shape shape{queryTokens, headsQ, 1, std::vector<int32_t>(batch, length), causal};
+    const Problem problem(shape, 7, fullPartitions(shape, device.multiProcessorCount), overhead);
+    const Buffer<int32_t> ids(problem.ids);
+    const Times ours = timeCall([&] { problem.launch(); });
+    const Times stream9 = timeStreaming<PageRing<9, 3>>(problem, ids, device.multiProcessorCount);
+    const Times stream3 = timeStreaming<PageRing<3, 8>>(problem, ids, device.multiProcessorCount);
+    const float floor = std::min(stream9.median, stream3.median);
+    std::printf("%4d %3d %6d %3d | %8.2f %7.2f | %7.2f %7.2f %7.2f | %11.3f | %7.2f %7.2f %11.3f\n", batch, queryTokens,
+                length, headsQ, flashMla, fa3, ours.median, ours.min, ours.max, std::min(flashMla, fa3) / ours.median,
+                stream9.median, stream3.median, ours.median / floor);
+    std::fflush(stdout);
+  }
+  return 0;
+}

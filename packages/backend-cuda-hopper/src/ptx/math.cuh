@@ -1,0 +1,12 @@
+#pragma once
+
+namespace polymla::ptx {
+
+/** 2^x to about 2^-22; 0 for −∞. */
+__device__ __forceinline__ float exp2Fast(float x) {
+  float result;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(x));
+  return result;
+}
+
+}  // namespace polymla::ptx

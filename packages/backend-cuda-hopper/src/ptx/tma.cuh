@@ -1,0 +1,30 @@
+#pragma once
+#include <cuda.h>
+
+#include <cstdint>
+
+#include "address.cuh"
+#include "mbarrier.cuh"
+
+namespace polymla::ptx {
+
+__device__ __forceinline__ void prefetchTensorMap(const CUtensorMap* map) {
+  asm volatile("prefetch.tensormap [%0];" ::"l"(reinterpret_cast<uint64_t>(map)) : "memory");
+}
+
+/** Starts fetching `bytes` (a multiple of 16) into L2. */
+__device__ __forceinline__ void prefetchL2(const void* source, uint32_t bytes) {
+  asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(source), "r"(bytes) : "memory");
+}
+
+/** Copies one box of a rank-5 tensor into shared memory; its bytes complete on `barrier`. */
+__device__ __forceinline__ void loadBox(void* destination, const CUtensorMap* map, MBarrier& barrier, int c0, int c1,
+                                        int c2, int c3, int c4) {
+  asm volatile(
+      "cp.async.bulk.tensor.5d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %5, %6, %7}], "
+      "[%2];" ::"r"(sharedAddress(destination)),
+      "l"(reinterpret_cast<uint64_t>(map)), "r"(sharedAddress(&barrier)), "r"(c0), "r"(c1), "r"(c2), "r"(c3), "r"(c4)
+      : "memory");
+}
+
+}  // namespace polymla::ptx

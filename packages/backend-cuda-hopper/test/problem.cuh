@@ -1,0 +1,85 @@
+#pragma once
+#include <cuda_bf16.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "../src/decode/few-rows.h"
+#include "../src/host/cuda-check.h"
+#include "../src/host/schedule.h"
+
+namespace polymla::test {
+
+/** Device memory that frees itself. */
+template <class T>
+class Buffer {
+ public:
+  explicit Buffer(size_t count) : count_(count) { POLYMLA_CUDA(cudaMalloc(&data_, bytes() > 0 ? bytes() : 1)); }
+  explicit Buffer(const std::vector<T>& values) : Buffer(values.size()) {
+    POLYMLA_CUDA(cudaMemcpy(data_, values.data(), bytes(), cudaMemcpyHostToDevice));
+  }
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+  ~Buffer() { cudaFree(data_); }
+
+  T* get() const { return data_; }
+  size_t count() const { return count_; }
+  size_t bytes() const { return count_ * sizeof(T); }
+  void fillBytes(int value) const { POLYMLA_CUDA(cudaMemset(data_, value, bytes())); }
+  std::vector<T> download() const {
+    std::vector<T> values(count_);
+    POLYMLA_CUDA(cudaMemcpy(values.data(), data_, bytes(), cudaMemcpyDeviceToHost));
+    return values;
+  }
+
+ private:
+  T* data_ = nullptr;
+  size_t count_;
+};
+
+struct Shape {
+  int queryTokens;
+  int headsQ;
+  int headsKv;
+  std::vector<int32_t> lengths;
+  bool causal;
+  bool holes = false;  ///< some table entries inside the lengths lie outside the cache
+
+  int rows() const { return queryTokens * headsQ / headsKv; }
+  std::string describe() const;
+};
+
+/**
+ * A decode problem on the device: random queries and keys (a tenth of a normal deviate, within ±1), pages in random
+ * order. Tokens past the lengths and spare pages are NaN, unused table entries garbage.
+ */
+class Problem {
+ public:
+  using T = __nv_bfloat16;
+  Problem(const Shape& shape, uint32_t seed, int partitions, int fixedOverhead);
+
+  const Shape shape;
+  const double scale;
+  int64_t pages = 0;       ///< in use
+  std::vector<int32_t> ids;  ///< of the pages in use
+  Schedule schedule;
+  std::unique_ptr<Buffer<T>> cache, q, out;
+  std::unique_ptr<Buffer<float>> lse, partialOut, partialLse;
+  std::unique_ptr<Buffer<int32_t>> lengths, table, numSplits;
+  std::unique_ptr<Buffer<ScheduleRow>> rows;
+  std::unique_ptr<Buffer<uint32_t>> arrivals;
+  CUtensorMap map;
+  DecodeParams<T> params;
+
+  CacheShape cacheShape() const;
+  void launch(cudaStream_t stream = nullptr) const { launchFewRows(map, params, partitions_, stream); }
+
+ private:
+  int partitions_;
+};
+
+/** Partitions of a launch that fills `sms` multiprocessors once. */
+int fullPartitions(const Shape& shape, int sms);
+
+}  // namespace polymla::test

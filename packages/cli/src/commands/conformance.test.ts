@@ -1,0 +1,44 @@
+import reference from '@polymla/backend-reference'
+import { faultyBackend, listCases } from '@polymla/conformance'
+import { expect, test } from 'vitest'
+import { run } from '../run.fixtures.js'
+
+test('runs the cases that the filter leaves', async () => {
+  const { code, stdout } = await run(['conformance', '--filter', 'merge', '--json'])
+  const report = JSON.parse(stdout)
+  expect(report).toMatchObject({ device: { id: 'reference' }, grid: 'smoke', failed: 0 })
+  expect(report.passed).toBe(listCases('smoke').filter((name) => name.includes('merge')).length)
+  expect(code).toBe(0)
+})
+
+test('names what failed and exits with 1', async () => {
+  const backends = [faultyBackend(reference(), 'empty parts merged')]
+  const { code, stdout } = await run(['conformance', '--filter', 'merge'], { backends })
+  expect(stdout).toMatch(/^failed merge/m)
+  expect(stdout).toMatch(/^\d+ passed, [1-9]\d* failed/m)
+  expect(code).toBe(1)
+})
+
+test('sums up', async () => {
+  const { stdout } = await run(['conformance', '--filter', 'merge', '--seed', '3'])
+  expect(stdout).toMatch(/^reference \(.*\), grid smoke, seed 3$/m)
+  expect(stdout).toMatch(/^\d+ passed, 0 failed, 0 skipped in .*; slowest .*merge/m)
+})
+
+test('shows progress on a terminal only, on stderr', async () => {
+  const onTerminal = await run(['conformance', '--filter', 'merge', '--json'], { terminal: true })
+  expect(onTerminal.stderr).toContain('█')
+  expect(() => JSON.parse(onTerminal.stdout)).not.toThrow()
+  const piped = await run(['conformance', '--filter', 'merge', '--json', '--device', 'reference'])
+  expect(piped.stderr).toBe('')
+})
+
+test('lists cases without a device', async () => {
+  const { code, stdout } = await run(['conformance', '--list', '--grid', 'standard'], { backends: [] })
+  expect({ code, stdout }).toEqual({ code: 0, stdout: `${listCases('standard').join('\n')}\n` })
+})
+
+test('an interrupt ends it', async () => {
+  const ran = await run(['conformance'], { signal: AbortSignal.abort() })
+  expect(ran).toMatchObject({ code: 130, stdout: '' })
+})

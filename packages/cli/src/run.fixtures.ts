@@ -1,0 +1,47 @@
+import { Writable } from 'node:stream'
+import type { Backend } from '@polymla/core'
+import { createRuntime } from '@polymla/core'
+import { type MakeRuntime, main } from './cli.js'
+import type { Io, Output } from './io.js'
+
+export interface Ran {
+  readonly code: number
+  readonly stdout: string
+  readonly stderr: string
+}
+
+export interface RunOptions {
+  readonly env?: Readonly<Record<string, string>>
+  /** Whether stdout and stderr are terminals. */
+  readonly terminal?: boolean
+  /** Backends instead of the first-party ones. */
+  readonly backends?: readonly Backend[]
+  readonly signal?: AbortSignal
+}
+
+/** Runs a command line in this process and returns what it wrote. */
+export async function run(argv: readonly string[], options: RunOptions = {}): Promise<Ran> {
+  const { env = {}, terminal = false, backends, signal } = options
+  const stdout = new Recorder(terminal)
+  const stderr = new Recorder(terminal)
+  const io: Io = { stdout, stderr, env, ...(signal ? { signal } : {}) }
+  const makeRuntime: MakeRuntime | undefined =
+    backends && ((given) => createRuntime({ ...given, backends, discover: false }))
+  const code = await main(argv, io, makeRuntime)
+  return { code, stdout: stdout.text, stderr: stderr.text }
+}
+
+class Recorder extends Writable implements Output {
+  text = ''
+  readonly isTTY: boolean
+
+  constructor(isTTY: boolean) {
+    super({ decodeStrings: false })
+    this.isTTY = isTTY
+  }
+
+  override _write(chunk: string | Buffer, _: BufferEncoding, done: () => void): void {
+    this.text += chunk.toString()
+    done()
+  }
+}
