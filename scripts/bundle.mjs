@@ -5,6 +5,7 @@
 //
 //   node bundle devices
 
+import { existsSync } from 'node:fs'
 import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -38,6 +39,7 @@ await build({
 const owners = new Map()
 for (const name of await readdir(join(root, 'packages'))) {
   const folder = join(root, 'packages', name)
+  if (!existsSync(join(folder, 'package.json'))) continue
   const manifest = await readManifest(folder)
   for (const asset of manifest.bundle?.assets ?? []) {
     if (owners.has(asset))

@@ -83,8 +83,8 @@ int main(int argc, char** argv) {
     const Problem problem(shape, 7, fullPartitions(shape, device.multiProcessorCount), overhead);
     const Buffer<int32_t> ids(problem.ids);
     const Times ours = timeCall([&] { problem.launch(); });
-    const Times stream9 = timeStreaming<PageRing<9, 3>>(problem, ids, device.multiProcessorCount);
-    const Times stream3 = timeStreaming<PageRing<3, 8>>(problem, ids, device.multiProcessorCount);
+    const Times stream9 = timeStreaming<PageRing<9, 2>>(problem, ids, device.multiProcessorCount);
+    const Times stream3 = timeStreaming<PageRing<3, 6>>(problem, ids, device.multiProcessorCount);
     const float floor = std::min(stream9.median, stream3.median);
     std::printf("%4d %3d %6d %3d | %8.2f %7.2f | %7.2f %7.2f %7.2f | %11.3f | %7.2f %7.2f %11.3f\n", batch, queryTokens,
                 length, headsQ, flashMla, fa3, ours.median, ours.min, ours.max, std::min(flashMla, fa3) / ours.median,

@@ -27,8 +27,10 @@ __global__ void __launch_bounds__(64, 1)
   const int lane = threadIdx.x % 32;
   typename Ring::Cursor page;
   if (threadIdx.x < 32) {
+    int upcoming = begin + lane < end ? ids[begin + lane] : 0;
     for (int base = begin; base < end; base += 32) {
-      const int mine = base + lane < end ? ids[base + lane] : 0;
+      const int mine = upcoming;
+      upcoming = base + 32 + lane < end ? ids[base + 32 + lane] : 0;
       for (int index = 0; index < min(32, end - base); index++) {
         const int id = __shfl_sync(~0u, mine, index);
         if (lane == 0) Ring::load(shared.ring, shared.barriers, page, &cacheMap, id, 0, pages);

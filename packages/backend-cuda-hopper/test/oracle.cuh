@@ -1,5 +1,6 @@
 #pragma once
 #include "../src/decode/params.h"
+#include "../src/decode/row-places.cuh"
 
 namespace polymla::test {
 
@@ -16,7 +17,7 @@ struct OracleShared {
  * with. Grid: rows × headsKv × batch. Reads exactly the keys that a row sees; table entries outside the cache hide a page.
  *
  * @param cache [pages, 64, headsKv, 576], contiguous
- * @param out double, indexed as params.out; `lse` double, indexed as params.lse
+ * @param out double, laid out as params.out; `lse` as params.lse
  */
 template <class T>
 __global__ void __launch_bounds__(oracleThreads) oracleDecode(const DecodeParams<T> params, const T* cache, double scale,
@@ -27,11 +28,13 @@ __global__ void __launch_bounds__(oracleThreads) oracleDecode(const DecodeParams
   const int request = blockIdx.z;
   const int warp = threadIdx.x / 32;
   const int lane = threadIdx.x % 32;
+  const RowPlaces place = RowPlaces::of(params, row);
+  const int64_t rowAt = params.firstRow(request, kvHead) + place.out;
   for (int dim = threadIdx.x; dim < queryDim; dim += oracleThreads) {
-    shared.q[dim] = static_cast<double>(static_cast<float>(params.q[params.qOffset(request, kvHead, row) + dim]));
+    shared.q[dim] = static_cast<double>(static_cast<float>(params.q[rowAt * queryDim + dim]));
   }
   __syncthreads();
-  const int visible = params.visibleKeys(params.lengths[request], row);
+  const int visible = params.visibleKeys(params.lengths[request], place.token);
   const int32_t* table = params.blockTable + static_cast<int64_t>(request) * params.blockTableStride;
   const auto keyOf = [&](int token) -> const T* {
     const int page = table[token / pageTokens];
@@ -73,10 +76,10 @@ __global__ void __launch_bounds__(oracleThreads) oracleDecode(const DecodeParams
       __syncthreads();
     }
   }
-  const int64_t at = params.outOffset(request, kvHead, row) + threadIdx.x;
+  const int64_t at = rowAt * valueDim + threadIdx.x;
   out[at] = sum > 0 ? value[0] / sum : 0;
   out[at + oracleThreads] = sum > 0 ? value[1] / sum : 0;
-  if (threadIdx.x == 0) lse[params.lseOffset(request, kvHead, row)] = sum > 0 ? max + log(sum) : INFINITY;
+  if (threadIdx.x == 0) lse[params.firstLse(request, kvHead) + place.lse] = sum > 0 ? max + log(sum) : INFINITY;
 }
 
 }  // namespace polymla::test

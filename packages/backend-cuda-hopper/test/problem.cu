@@ -115,7 +115,7 @@ Problem::Problem(const Shape& shape_, uint32_t seed, int partitions, int fixedOv
   map = fewRowsMap(cacheShape());
   params = DecodeParams<T>{q->get(), out->get(), lse->get(), lengths->get(), table->get(), rows->get(), numSplits->get(),
                            partialOut->get(), partialLse->get(), arrivals->get(), width, static_cast<int32_t>(batch),
-                           shape.queryTokens, shape.headsQ, shape.headsKv, static_cast<int32_t>(cachePages),
+                           shape.queryTokens, shape.headsQ, shape.headsKv, shape.headsQ / shape.headsKv, static_cast<int32_t>(cachePages),
                            static_cast<float>(scale * 1.4426950408889634), shape.causal && shape.queryTokens > 1};
 }
 

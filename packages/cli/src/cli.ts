@@ -28,7 +28,7 @@ export async function main(
   try {
     return await dispatch(argv, io, makeRuntime)
   } catch (error) {
-    if (io.signal?.aborted) return EXIT.interrupted
+    if (io.signal.aborted) return EXIT.interrupted
     printError(io, error)
     return exitCodeOf(error)
   }

@@ -12,7 +12,7 @@ import {
   Random,
   type VerifiedCase,
 } from '@polymla/conformance'
-import type { DecodeProblem, Device } from '@polymla/core'
+import { type DecodeProblem, type Device, PolymlaError } from '@polymla/core'
 import { denseCost } from './bench/dense-cost.js'
 import { rates } from './bench/work.js'
 import { Scope } from './scope.js'
@@ -25,18 +25,28 @@ export interface GeneratedProblem {
   readonly seed: number
 }
 
+/** Throws `POLYMLA_OUT_OF_MEMORY` when the host cannot hold its data. */
 export function generateProblem(given: Partial<DenseSpec>, seed: number): GeneratedProblem {
   const spec = denseSpec(given)
   const name = label(spec, seed)
-  const shape = denseShape(spec, seed, name)
-  return { name, problem: shape.problem, inputs: denseInputs(spec, shape, new Random(seed, name)), seed }
+  try {
+    const shape = denseShape(spec, seed, name)
+    return { name, problem: shape.problem, inputs: denseInputs(spec, shape, new Random(seed, name)), seed }
+  } catch (cause) {
+    // What typed arrays throw when they are too long or memory is out.
+    if (!(cause instanceof RangeError)) throw cause
+    throw new PolymlaError('POLYMLA_OUT_OF_MEMORY', `the host has no room for the data of ${name}`, {
+      fix: 'Lower --batch, --heads, --len or --query-tokens',
+      cause,
+    })
+  }
 }
 
 /** Decodes it twice, times the second run, and compares that with float64. */
 export async function decodeGenerated(
   device: Device,
   { name, problem, inputs, seed }: GeneratedProblem,
-  waiting: { signal?: AbortSignal },
+  waiting: { readonly signal: AbortSignal },
 ): Promise<VerifiedCase> {
   using scope = new Scope()
   const { batch, lengths, blockTable, descaleQ, descaleK } = inputs
@@ -69,14 +79,8 @@ export async function decodeGenerated(
   const float64 = checkRows(found, denseOracle(inputs, sampledRows(inputs, seed)), denseTolerance(inputs))
   const message = float64.find(({ passed }) => !passed)?.message ?? null
   const microseconds = end.elapsedSince(start)
-  const { gbps, tflops } = rates(
-    denseCost(
-      problem,
-      batch,
-      lengths.reduce((a, b) => a + b, 0),
-    ),
-    microseconds,
-  )
+  const keys = lengths.reduce((a, b) => a + b, 0)
+  const { gbps, tflops } = rates(denseCost(problem, batch, keys), microseconds)
   return {
     name,
     op,

@@ -9,5 +9,5 @@ export interface Io {
   readonly stderr: Output
   readonly env: Readonly<Record<string, string | undefined>>
   /** Fires when the user interrupts. */
-  readonly signal?: AbortSignal
+  readonly signal: AbortSignal
 }

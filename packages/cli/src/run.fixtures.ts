@@ -21,10 +21,10 @@ export interface RunOptions {
 
 /** Runs a command line in this process and returns what it wrote. */
 export async function run(argv: readonly string[], options: RunOptions = {}): Promise<Ran> {
-  const { env = {}, terminal = false, backends, signal } = options
+  const { env = {}, terminal = false, backends, signal = new AbortController().signal } = options
   const stdout = new Recorder(terminal)
   const stderr = new Recorder(terminal)
-  const io: Io = { stdout, stderr, env, ...(signal ? { signal } : {}) }
+  const io: Io = { stdout, stderr, env, signal }
   const makeRuntime: MakeRuntime | undefined =
     backends && ((given) => createRuntime({ ...given, backends, discover: false }))
   const code = await main(argv, io, makeRuntime)

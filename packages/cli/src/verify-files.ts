@@ -30,7 +30,7 @@ export async function verifyFiles(
     for (const { file, bytes } of files) {
       const report = await verifyFile(device, bytes, {
         onProgress: ({ name }, done, total) => progress.at(done, total, name),
-        ...(io.signal ? { signal: io.signal } : {}),
+        signal: io.signal,
       })
       verified.push({ file, ...report })
     }

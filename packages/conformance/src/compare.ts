@@ -1,7 +1,7 @@
 import type { Tolerance } from './tolerances.js'
 
 /** A number as JSON can hold it. */
-export type Shown = number | 'NaN' | 'Infinity' | '-Infinity'
+type Shown = number | 'NaN' | 'Infinity' | '-Infinity'
 
 /** How one result differs from what was expected. */
 export interface Comparison {

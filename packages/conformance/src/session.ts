@@ -7,6 +7,8 @@ import type { CaseReport } from './report.js'
 export type Target = Backend | Device | (() => Promise<Device>)
 
 export interface SessionOptions {
+  /** Which of a backend's devices; default: its first usable one. */
+  readonly device?: string
   /** Default 0. */
   readonly seed?: number
   /** Multiplications the oracle may spend per case; rows are sampled where all of them cost more. */
@@ -43,7 +45,8 @@ export class Session {
   static async open(target: Target, options: SessionOptions = {}): Promise<Session> {
     if (typeof target === 'function') return new Session(await target(), null, target, options)
     if (!('probe' in target)) return new Session(target, null, null, options)
-    const open = () => createRuntime({ backends: [target], env: {} }).selectDevice(target.name)
+    const open = () =>
+      createRuntime({ backends: [target], env: {} }).selectDevice(options.device ?? target.name)
     return new Session(await open(), target, open, options)
   }
 

@@ -15,8 +15,7 @@ struct Arrival {
 
   /** By one thread, after a CTA barrier that follows the CTA's writes. */
   __device__ void arrive() const {
-    __threadfence();
-    count();
+    asm volatile("red.release.gpu.global.inc.u32 [%0], %1;" ::"l"(counter), "r"(last()) : "memory");
   }
 
   /** By one thread; a CTA barrier must follow for the other threads to read what the members wrote. */
@@ -26,14 +25,13 @@ struct Arrival {
       asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(seen) : "l"(counter) : "memory");
       if (tries == ptx::maxBarrierTries) __trap();
     }
-    __threadfence();
-    count();
+    // Orders nothing: only the launch after this one must find 0.
+    asm volatile("red.relaxed.gpu.global.inc.u32 [%0], %1;" ::"l"(counter), "r"(last()) : "memory");
   }
 
  private:
-  __device__ void count() const {
-    asm volatile("red.release.gpu.global.inc.u32 [%0], %1;" ::"l"(counter), "r"(2 * members - 1) : "memory");
-  }
+  /** The value that the next increment turns into 0. */
+  __device__ uint32_t last() const { return 2 * members - 1; }
 };
 
 }  // namespace polymla

@@ -1,228 +1,124 @@
 #pragma once
+#include "../ptx/async-copy.cuh"
 #include "../ptx/math.cuh"
 #include "../ptx/matrix.cuh"
 #include "params.h"
 #include "pieces.cuh"
+#include "row-places.cuh"
 
 namespace polymla {
 
 /**
  * Merges the splits of one request, each of the request's CTAs its share, once all of them have written theirs.
  *
- * A unit of work is 128 values of one row, a warp's worth of 16-byte loads. Sums run in a fixed order. Latency is what
- * counts, with the whole GPU waiting: partial results are requested before the weights they will be multiplied with.
+ * The shares are runs of units, 128 values of one row each. A CTA's share of all splits is at most as large as one split
+ * and a unit per split: it is copied into shared memory as a whole, all of it in flight at once, with little code. Both
+ * count here: the GPU waits for this, and code that has not run yet comes from device memory. Sums run in a fixed order.
  */
-template <class T, int Warps>
+template <class T, int Threads>
 struct Combine {
   static constexpr int unitValues = 128;
   static constexpr int unitsPerRow = valueDim / unitValues;
-  static constexpr int maxRows = 32;
+  static constexpr int warps = Threads / 32;
   static constexpr int maxSplits = 160;
 
+  template <int Rows>
   struct Shared {
-    float4 sums[Warps][32];
+    float parts[Rows * unitsPerRow + maxSplits][unitValues];
     /** [row of this CTA's share][split]: a share of 1 / splits of the rows starts and ends inside a row. */
-    float weights[maxRows + 2 * maxSplits];
+    float weights[Rows + 2 * maxSplits];
   };
 
   const DecodeParams<T>& params;
-  Shared& shared;
   const Piece& piece;
+  const RowPlaces* places;  ///< of the row block's rows
   int kvHead;
   int rowBegin;  ///< of this CTA's row block
-  int begin;     ///< this CTA's share of the units, set by run
-  int end;
 
-  /** By `Warps` warps, for which `barrier` is. `rowCount`: rows of the row block. */
-  template <class Barrier>
-  __device__ void run(int rowCount, Barrier&& barrier) {
+  /** By `Threads` threads, for which `barrier` is. `rowCount`: rows of the row block, at most Rows. */
+  template <int Rows, class Barrier>
+  __device__ __forceinline__ void run(Shared<Rows>& shared, int rowCount, Barrier&& barrier) const {
     const int units = rowCount * unitsPerRow;
-    begin = units * piece.split / piece.splits;
-    end = units * (piece.split + 1) / piece.splits;
-    if (end - begin >= Warps) {
-      runWarps(barrier);
-    } else {
-      runTeams(barrier);
+    const int begin = units * piece.split / piece.splits;
+    const int share = units * (piece.split + 1) / piece.splits - begin;
+    const int firstRow = begin / unitsPerRow;
+    const int endRow = (begin + share + unitsPerRow - 1) / unitsPerRow;
+    const int warp = threadIdx.x / 32;
+    const int lane = threadIdx.x % 32;
+
+    const int64_t splitStride = static_cast<int64_t>(params.headsKv) * params.rows();
+    const int64_t first = params.partialRow(piece.firstSplit, kvHead, rowBegin);
+    const float* source = params.partialOut + first * valueDim + begin * unitValues + lane * 4;
+    const bool many = share >= warps;
+#pragma unroll 1
+    for (int split = many ? 0 : warp; split < piece.splits; split += many ? 1 : warps) {
+#pragma unroll 1
+      for (int unit = many ? warp : 0; unit < share; unit += many ? warps : 1) {
+        const float* part = source + split * splitStride * valueDim + unit * unitValues;
+        ptx::copyAsync16(&shared.parts[split * share + unit][lane * 4], part, true);
+      }
     }
+#pragma unroll 1
+    for (int row = firstRow + warp; row < endRow; row += warps) {
+      weigh(shared.weights + (row - firstRow) * piece.splits, params.partialLse + first + row, splitStride, row);
+    }
+    ptx::waitCopies();
+    barrier();
+
+    constexpr int pairs = unitValues / 2;
+    T* out = params.out + params.firstRow(piece.request, kvHead) * valueDim;
+#pragma unroll 1
+    for (int index = threadIdx.x; index < share * pairs; index += Threads) {
+      const int unit = index / pairs;
+      const int row = (begin + unit) / unitsPerRow;
+      const int column = (begin + unit) % unitsPerRow * unitValues + index % pairs * 2;
+      const float* weights = shared.weights + (row - firstRow) * piece.splits;
+      const float* part = &shared.parts[unit][index % pairs * 2];
+      float2 sum = make_float2(0, 0);
+#pragma unroll 4
+      for (int split = 0; split < piece.splits; split++) {
+        const float2 value = *reinterpret_cast<const float2*>(part + split * share * unitValues);
+        sum.x += weights[split] * value.x;
+        sum.y += weights[split] * value.y;
+      }
+      *reinterpret_cast<uint32_t*>(out + places[row].out * valueDim + column) = ptx::pack<T>(sum.x, sum.y);
+    }
+    // The next request's parts will lie in the same place.
+    barrier();
   }
 
  private:
-  static constexpr float ln2 = 0.693147180559945309f;
-
-  /** One unit, in the warp's 16-byte columns. */
-  struct Place {
-    const float* weights;
-    int row;
-    int column;
-  };
-
-  /** Partial results on their way: `Depth` splits of `Units` units. */
-  template <int Units, int Depth>
-  struct Parts {
-    float4 values[Depth][Units];
-  };
-
-  __device__ __forceinline__ int firstRow() const { return begin / unitsPerRow; }
-  __device__ __forceinline__ int endRow() const { return (end + unitsPerRow - 1) / unitsPerRow; }
-  __device__ __forceinline__ float* weightsOf(int row) const {
-    return shared.weights + (row - firstRow()) * piece.splits;
-  }
-  __device__ __forceinline__ int64_t partialRow(int split, int row) const {
-    return params.partialRow(piece.firstSplit + split, kvHead, rowBegin + row);
-  }
-
-  __device__ __forceinline__ Place placeOf(int unit) const {
-    const int inside = max(min(unit, end - 1), 0);
-    const int row = inside / unitsPerRow;
-    return {weightsOf(row), row, inside % unitsPerRow * unitValues + static_cast<int>(threadIdx.x % 32) * 4};
-  }
-
-  template <int Units, int Depth>
-  __device__ __forceinline__ void request(Parts<Units, Depth>& parts, const Place (&places)[Units], int first,
-                                          int step) const {
-#pragma unroll
-    for (int depth = 0; depth < Depth; depth++) {
-      const int split = first + depth * step;
-#pragma unroll
-      for (int i = 0; i < Units; i++) {
-        if (split >= piece.splits) continue;
-        const float* row = params.partialOut + partialRow(split, places[i].row) * valueDim;
-        parts.values[depth][i] = __ldcg(reinterpret_cast<const float4*>(row + places[i].column));
-      }
-    }
-  }
-
-  template <int Units, int Depth>
-  __device__ __forceinline__ void accumulate(const Parts<Units, Depth>& parts, const Place (&places)[Units], int first,
-                                             int step, float4 (&sums)[Units]) const {
-#pragma unroll
-    for (int depth = 0; depth < Depth; depth++) {
-      const int split = first + depth * step;
-#pragma unroll
-      for (int i = 0; i < Units; i++) {
-        if (split < piece.splits) add(sums[i], places[i].weights[split], parts.values[depth][i]);
-      }
-    }
-  }
-
-  /** Few splits: each warp takes whole units. */
-  template <class Barrier>
-  __device__ __forceinline__ void runWarps(Barrier&& barrier) const {
-    constexpr int units = 4;
-    constexpr int depth = 2;
-    const int mine = begin + threadIdx.x / 32;
-    Place places[units];
-    Parts<units, depth> parts;
-    const auto locate = [&](int unit) {
-#pragma unroll
-      for (int i = 0; i < units; i++) places[i] = placeOf(unit + i * Warps);
-    };
-    locate(mine);
-    request(parts, places, 0, 1);
-    for (int row = firstRow() + threadIdx.x; row < endRow(); row += Warps * 32) weighByThread(row);
-    barrier();
-    for (int unit = mine; unit < end; unit += units * Warps) {
-      locate(unit);
-      float4 sums[units] = {};
-      for (int split = 0; split < piece.splits; split += depth) {
-        if (unit > mine || split > 0) request(parts, places, split, 1);
-        accumulate(parts, places, split, 1, sums);
-      }
-#pragma unroll
-      for (int i = 0; i < units; i++) {
-        if (unit + i * Warps < end) write(places[i], sums[i]);
-      }
-    }
-  }
-
-  /** Many splits: each of the fewer units is a team's, whose warps take every team-th split and add up. */
-  template <class Barrier>
-  __device__ __forceinline__ void runTeams(Barrier&& barrier) const {
-    constexpr int depth = 8;
-    const int warp = threadIdx.x / 32;
-    int team = Warps;
-    while (Warps / team < end - begin) team /= 2;
-    const int unit = begin + warp / team;
-    const int member = warp % team;
-    const Place place[1] = {placeOf(unit)};
-    Parts<1, depth> parts;
-    request(parts, place, member, team);
-    for (int row = firstRow() + warp; row < endRow(); row += Warps) weighByWarp(row);
-    barrier();
-    float4 sum[1] = {};
-    for (int split = member; split < piece.splits; split += depth * team) {
-      if (split > member) request(parts, place, split, team);
-      accumulate(parts, place, split, team, sum);
-    }
-    shared.sums[warp][threadIdx.x % 32] = sum[0];
-    barrier();
-    if (unit >= end || member != 0) return;
-    for (int other = 1; other < team; other++) add(sum[0], 1, shared.sums[warp + other][threadIdx.x % 32]);
-    write(place[0], sum[0]);
-  }
-
-  /** Leaves the normalised weights of a row's splits in shared memory and writes the row's lse. */
-  __device__ __forceinline__ void weighByThread(int row) const {
-    float max = -INFINITY;
-    float* weights = weightsOf(row);
-    for (int split = 0; split < piece.splits; split++) {
-      weights[split] = __ldcg(params.partialLse + partialRow(split, row));
-    }
-    for (int split = 0; split < piece.splits; split++) max = fmaxf(max, weights[split]);
-    float total = 0;
-    for (int split = 0; split < piece.splits; split++) total += weights[split] = weightOf(weights[split], max);
-    const float norm = total > 0 ? 1 / total : 0.0f;
-    for (int split = 0; split < piece.splits; split++) weights[split] *= norm;
-    writeLse(row, max, total);
-  }
-
-  __device__ __forceinline__ void weighByWarp(int row) const {
+  /** Normalised weights of a row's splits from their base-2 lse, by a warp; writes the row's lse. */
+  __device__ __forceinline__ void weigh(float* weights, const float* lse, int64_t splitStride, int row) const {
     constexpr int perLane = maxSplits / 32;
+    constexpr float ln2 = 0.693147180559945309f;
     const int lane = threadIdx.x % 32;
-    float lse[perLane];
+    float values[perLane];
     float max = -INFINITY;
+    lse += lane * splitStride;
 #pragma unroll
-    for (int i = 0; i < perLane; i++) {
-      const int split = i * 32 + lane;
-      lse[i] = split < piece.splits ? __ldcg(params.partialLse + partialRow(split, row)) : -INFINITY;
+    for (int i = 0; i < perLane; i++, lse += 32 * splitStride) {
+      values[i] = i * 32 + lane < piece.splits ? __ldcg(lse) : -INFINITY;
     }
 #pragma unroll
-    for (int i = 0; i < perLane; i++) max = fmaxf(max, lse[i]);
+    for (int i = 0; i < perLane; i++) max = fmaxf(max, values[i]);
 #pragma unroll
     for (int step = 16; step > 0; step /= 2) max = fmaxf(max, __shfl_xor_sync(~0u, max, step));
+    const float reference = max == -INFINITY ? 0.0f : max;
     float total = 0;
 #pragma unroll
-    for (int i = 0; i < perLane; i++) total += lse[i] = weightOf(lse[i], max);
+    for (int i = 0; i < perLane; i++) total += values[i] = ptx::exp2Fast(values[i] - reference);
 #pragma unroll
     for (int step = 16; step > 0; step /= 2) total += __shfl_xor_sync(~0u, total, step);
     const float norm = total > 0 ? 1 / total : 0.0f;
 #pragma unroll
     for (int i = 0; i < perLane; i++) {
-      if (i * 32 + lane < piece.splits) weightsOf(row)[i * 32 + lane] = lse[i] * norm;
+      if (i * 32 + lane < piece.splits) weights[i * 32 + lane] = values[i] * norm;
     }
-    if (lane == 0) writeLse(row, max, total);
-  }
-
-  static __device__ __forceinline__ float weightOf(float lse, float max) {
-    return lse == -INFINITY ? 0.0f : ptx::exp2Fast(lse - max);
-  }
-
-  /** CTAs that share a row write the same value. */
-  __device__ __forceinline__ void writeLse(int row, float max, float total) const {
-    params.lse[params.lseOffset(piece.request, kvHead, rowBegin + row)] =
-        total > 0 ? (max + log2f(total)) * ln2 : INFINITY;
-  }
-
-  static __device__ __forceinline__ void add(float4& sum, float weight, const float4& part) {
-    sum.x += weight * part.x;
-    sum.y += weight * part.y;
-    sum.z += weight * part.z;
-    sum.w += weight * part.w;
-  }
-
-  __device__ __forceinline__ void write(const Place& place, const float4& sum) const {
-    T* out = params.out + params.outOffset(piece.request, kvHead, rowBegin + place.row) + place.column;
-    *reinterpret_cast<uint2*>(out) = make_uint2(ptx::pack<T>(sum.x, sum.y), ptx::pack<T>(sum.z, sum.w));
+    // CTAs that share a row write the same value.
+    if (lane == 0) {
+      params.lse[params.firstLse(piece.request, kvHead) + places[row].lse] = total > 0 ? (max + log2f(total)) * ln2 : INFINITY;
+    }
   }
 };
 

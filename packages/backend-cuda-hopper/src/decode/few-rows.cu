@@ -34,7 +34,7 @@ void launch(const CUtensorMap& map, const DecodeParams<T>& params, int partition
 
 int fewRowsBlock(int rows) { return rows <= 16 ? 16 : 32; }
 
-CUtensorMap fewRowsMap(const CacheShape& cache) { return cacheTensorMap(cache, pageTokens, 3); }
+CUtensorMap fewRowsMap(const CacheShape& cache) { return cacheTensorMap(cache, pageTokens, FewRows<__nv_bfloat16, 16>::Ring::boxTiles); }
 
 template <class T>
 void launchFewRows(const CUtensorMap& map, const DecodeParams<T>& params, int partitions, cudaStream_t stream) {

@@ -9,6 +9,7 @@
 #include "page-ring.cuh"
 #include "params.h"
 #include "pieces.cuh"
+#include "row-places.cuh"
 
 namespace polymla {
 
@@ -19,8 +20,8 @@ namespace polymla {
  * has and the query rows are its narrow side: Sᵀ = K·Qᵀ, Oᵀ = Vᵀ·Pᵀ. One page then costs the tensor cores 1,360 cycles
  * at N = 16 and 1,640 at N = 32, where it takes about 3,900 to arrive.
  *
- * Warp 8 streams pages through the ring, warp 9 tells other CTAs when a split is written. Warpgroups 0 and 1 share each page: group g multiplies columns 256 g … and half
- * of the rope columns for the scores, then those same 256 columns as values. Between the two the partial scores meet in
+ * Warp 8 streams pages through the ring, warp 9 tells other CTAs when a split is written. Warpgroups 0 and 1 share each page: group g multiplies half of the
+ * columns for the scores, then columns 256 g … as values. Between the two the partial scores meet in
  * shared memory, where each of the 8 warps takes the softmax of N / 8 rows, all tokens of a row within a warp.
  */
 template <class T, int N>
@@ -30,29 +31,30 @@ struct FewRows {
   static constexpr int consumerWarps = consumerThreads / 32;
   static constexpr int threads = consumerThreads + 2 * 32;
 
-  using Ring = PageRing<3, N == 16 ? 8 : 7>;
-  using Merge = Combine<T, consumerWarps>;
+  using Ring = PageRing<3, 6>;
+  using Merge = Combine<T, consumerThreads>;
   using Cursor = typename Ring::Cursor;
 
   static constexpr int queryTileBytes = N * 128;
   static constexpr int groupTiles = valueDim / tileColumns / 2;
-  static constexpr int ropeTile = 8;
   /** Of a row of scores: a multiple of 4 for 16-byte loads, 4 mod 32 so that the stores hit every bank once. */
   static constexpr int scorePitch = pageTokens + 4;
 
   struct Shared {
-    alignas(1024) uint8_t ring[Ring::bytes];
+    union {
+      alignas(1024) uint8_t ring[Ring::bytes];
+      typename Merge::template Shared<N> merge;  ///< after the last page
+    };
     alignas(1024) uint8_t q[pageTiles * queryTileBytes];
     alignas(1024) uint8_t p[N * pageTokens * 2];
-    union {
-      float scores[2][N][scorePitch];
-      typename Merge::Shared merge;
-    };
+    float scores[2][N][scorePitch];
+    RowPlaces places[N];
     float rescale[N];
     float norm[N];
     typename Ring::Barriers barriers;
     /** A CTA's first and last piece are the ones that can be splits. */
     ptx::MBarrier splitWritten[2];
+    ptx::MBarrier firstQuery;
   };
 
   /** Softmax state of the row this lane works on; `sum` is the lane's own part. */
@@ -68,10 +70,39 @@ struct FewRows {
 
   static __device__ __forceinline__ void syncConsumers() { ptx::syncThreads<1, consumerThreads>(); }
 
-  static __device__ __forceinline__ void prefetchQuery(const DecodeParams<T>& params, int request) {
-    const int row = blockIdx.y * N + threadIdx.x % 32;
-    if (threadIdx.x % 32 < N && row < params.rows()) {
-      ptx::prefetchL2(params.q + params.qOffset(request, blockIdx.z, row), queryDim * sizeof(T));
+  /** Rows into L2, by a warp. */
+  static __device__ __forceinline__ void prefetchQuery(const DecodeParams<T>& params, const RowPlaces& place,
+                                                       int request) {
+    if (threadIdx.x % 32 >= N) return;
+    const T* row = params.q + (params.firstRow(request, blockIdx.z) + place.out) * queryDim;
+    ptx::prefetchL2(row, queryDim * sizeof(T));
+  }
+
+  /**
+   * What the first pages of a small problem wait for, one after the other, when nothing of it is in the caches: the
+   * requested lines, where they can be guessed, and the address translations in any case.
+   */
+  static __device__ __forceinline__ void prefetchFirst(const CUtensorMap& map, const DecodeParams<T>& params) {
+    const int warp = threadIdx.x / 32;
+    const int lane = threadIdx.x % 32;
+    const int guess = static_cast<int>(static_cast<int64_t>(blockIdx.x) * params.batch / gridDim.x);
+    if (warp == consumerWarps) {
+      if (lane == 0) ptx::prefetchTensorMap(&map);
+      const int row = min(static_cast<int>(blockIdx.y) * N + lane, params.rows() - 1);
+      prefetchQuery(params, RowPlaces::of(params, row), guess);
+    } else if (warp == consumerWarps + 1) {
+      const void* const first[] = {params.lengths + guess,
+                                   params.numSplits + guess,
+                                   params.blockTable + static_cast<int64_t>(guess) * params.blockTableStride,
+                                   params.arrivals,
+                                   params.partialLse,
+                                   params.partialOut,
+                                   params.lse,
+                                   params.out};
+      const void* mine = first[0];
+#pragma unroll
+      for (int index = 1; index < 8; index++) mine = lane == index ? first[index] : mine;
+      if (lane < 8) ptx::prefetchLine(mine);
     }
   }
 
@@ -80,18 +111,27 @@ struct FewRows {
     const int lane = threadIdx.x % 32;
     const int kvHead = blockIdx.z;
     Cursor page;
-    prefetchQuery(params, row.beginRequest);
+    bool first = true;
+    const RowPlaces place = RowPlaces::of(params, min(static_cast<int>(blockIdx.y) * N + lane, params.rows() - 1));
     forEachPiece(params, row, [&](const Piece& piece) {
       // Behind the pages of this piece the next queries would take as long as the whole ring does.
-      if (piece.request < row.endRequest) prefetchQuery(params, piece.request + 1);
+      if (piece.request < row.endRequest) prefetchQuery(params, place, piece.request + 1);
       const int32_t* table = params.blockTable + static_cast<int64_t>(piece.request) * params.blockTableStride;
+      if (piece.request < row.endRequest && lane == 0) ptx::prefetchLine(table + params.blockTableStride);
+      const auto idOf = [&](int index) { return index < piece.endPage ? table[index] : -1; };
+      // Requested 32 pages ahead: a load takes as long as everything in the ring.
+      int upcoming = idOf(piece.beginPage + lane);
       for (int base = piece.beginPage; base < piece.endPage; base += 32) {
-        const int mine = base + lane < piece.endPage ? table[base + lane] : -1;
+        const int mine = upcoming;
+        upcoming = idOf(base + 32 + lane);
         const int count = min(32, piece.endPage - base);
         for (int index = 0; index < count; index++) {
           const int id = __shfl_sync(~0u, mine, index);
           if (lane == 0) Ring::load(shared.ring, shared.barriers, page, map, id, kvHead, params.pages);
           page.nextPage();
+          // One page of every CTA keeps the memory busy; behind a full ring the queries would be late.
+          if (first) ptx::wait(shared.firstQuery, 0);
+          first = false;
         }
       }
     });
@@ -116,13 +156,14 @@ struct FewRows {
   /** Query rows into K-major swizzled tiles; rows past the last one become zeros. */
   static __device__ void loadQuery(const DecodeParams<T>& params, Shared& shared, int request, int rowBegin) {
     constexpr int rowChunks = queryDim * 2 / 16;
+    const T* first = params.q + params.firstRow(request, blockIdx.z) * queryDim;
     // Not unrolled: the addresses would occupy registers all along the main loop.
 #pragma unroll 1
     for (int index = threadIdx.x; index < N * rowChunks; index += consumerThreads) {
       const int row = index / rowChunks;
       const int chunk = index % rowChunks;
       const bool present = rowBegin + row < params.rows();
-      const T* source = params.q + params.qOffset(request, blockIdx.z, present ? rowBegin + row : 0) + chunk * 8;
+      const T* source = first + (present ? shared.places[row].out : 0) * queryDim + chunk * 8;
       const int place = (chunk % 8) ^ (row & 7);
       ptx::copyAsync16(shared.q + chunk / 8 * queryTileBytes + row * 128 + place * 16, source, present);
     }
@@ -131,29 +172,33 @@ struct FewRows {
     syncConsumers();
   }
 
-  /** This group's part of Sᵀ, into shared.scores. */
+  /**
+   * This group's part of Sᵀ, into shared.scores: of every three tiles the first or the last and half of the middle one,
+   * so that both groups follow the tiles as they come.
+   */
   static __device__ __forceinline__ void multiplyScores(Shared& shared, const Cursor& page, int group) {
+    static_assert(Ring::boxTiles % 3 == 0);
     // Two chains of accumulation: one alone waits for its own results at this small a width.
     float s[2][N / 2] = {};
-    // All waits first: between multiplications they would make the compiler serialise those.
 #pragma unroll
-    for (int box = 0; box < Ring::boxes; box++) Ring::waitFull(shared.barriers, page, box);
-    for (auto& chain : s) ptx::pinAccumulators(chain);
-    ptx::mmaFence();
+    for (int first = 0; first < pageTiles; first += 3) {
+      const int outer = first + 2 * group;
+      const int middle = first + 1;
+      const uint32_t half = group * 2 * ptx::stepBytes;
+      const uint64_t k[2] = {ptx::swizzledOperand(ptx::sharedAddress(Ring::tile(shared.ring, page, outer))),
+                             ptx::swizzledOperand(ptx::sharedAddress(Ring::tile(shared.ring, page, middle) + half))};
+      const uint64_t q[2] = {ptx::swizzledOperand(ptx::sharedAddress(shared.q + outer * queryTileBytes)),
+                             ptx::swizzledOperand(ptx::sharedAddress(shared.q + middle * queryTileBytes + half))};
+      Ring::waitFull(shared.barriers, page, first / Ring::boxTiles);
+      for (auto& chain : s) ptx::pinAccumulators(chain);
+      ptx::mmaFence();
 #pragma unroll
-    for (int index = 0; index <= groupTiles; index++) {
-      const bool rope = index == groupTiles;
-      const int tile = rope ? ropeTile : group * groupTiles + index;
-      const int firstByte = rope ? group * 2 * ptx::stepBytes : 0;
-      const uint32_t k = ptx::sharedAddress(Ring::tile(shared.ring, page, tile)) + firstByte;
-      const uint32_t q = ptx::sharedAddress(shared.q + tile * queryTileBytes) + firstByte;
-#pragma unroll
-      for (int step = 0; step < (rope ? 2 : 4); step++) {
-        ptx::mma<T, N, false, false>(s[step % 2], ptx::swizzledOperand(k + step * ptx::stepBytes),
-                                     ptx::swizzledOperand(q + step * ptx::stepBytes));
+      for (int step = 0; step < 6; step++) {
+        const uint32_t bytes = step % 4 * ptx::stepBytes;
+        ptx::mma<T, N, false, false>(s[step % 2], ptx::advance(k[step / 4], bytes), ptx::advance(q[step / 4], bytes));
       }
+      ptx::mmaCommit();
     }
-    ptx::mmaCommit();
     ptx::mmaWait<0>();
     for (auto& chain : s) ptx::pinAccumulators(chain);
 
@@ -209,8 +254,10 @@ struct FewRows {
   /** Zeroes this group's value columns from row `tokens` on: what lies there may be NaN, and 0 · NaN is NaN. */
   static __device__ __forceinline__ void clearTail(Shared& shared, const Cursor& page, int group, int tokens) {
     const int chunks = (pageTokens - tokens) * 8;
+#pragma unroll 1
     for (int index = 0; index < groupTiles; index++) {
       uint4* rows = reinterpret_cast<uint4*>(Ring::tile(shared.ring, page, group * groupTiles + index)) + tokens * 8;
+#pragma unroll 1
       for (int chunk = threadIdx.x % groupThreads; chunk < chunks; chunk += groupThreads) {
         rows[chunk] = make_uint4(0, 0, 0, 0);
       }
@@ -235,16 +282,20 @@ struct FewRows {
         for (int i = 0; i < N / 2; i++) o[tile][i] *= i & 1 ? factors[i / 4].y : factors[i / 4].x;
       }
     }
-    const uint32_t p = ptx::sharedAddress(shared.p);
-    for (auto& tile : o) ptx::pinAccumulators(tile);
+    const uint64_t p = ptx::swizzledOperand(ptx::sharedAddress(shared.p));
+    uint64_t v[groupTiles];
+#pragma unroll
+    for (int tile = 0; tile < groupTiles; tile++) {
+      v[tile] = ptx::swizzledOperand(ptx::sharedAddress(Ring::tile(shared.ring, page, group * groupTiles + tile)));
+      ptx::pinAccumulators(o[tile]);
+    }
     ptx::mmaFence();
 #pragma unroll
     for (int step = 0; step < pageTokens / ptx::mmaDepth; step++) {
 #pragma unroll
       for (int tile = 0; tile < groupTiles; tile++) {
-        const uint32_t v = ptx::sharedAddress(Ring::tile(shared.ring, page, group * groupTiles + tile));
-        ptx::mma<T, N, true, false>(o[tile], ptx::swizzledOperand(v + step * ptx::stepBytesTransposed),
-                                    ptx::swizzledOperand(p + step * ptx::stepBytes));
+        ptx::mma<T, N, true, false>(o[tile], ptx::advance(v[tile], step * ptx::stepBytesTransposed),
+                                    ptx::advance(p, step * ptx::stepBytes));
       }
     }
     ptx::mmaCommit();
@@ -268,7 +319,7 @@ struct FewRows {
     if (piece.isSplit) {
       params.partialLse[params.partialRow(piece.slot(), blockIdx.z, row)] = empty ? -INFINITY : lse;
     } else {
-      params.lse[params.lseOffset(piece.request, blockIdx.z, row)] = empty ? INFINITY : lse * ln2;
+      params.lse[params.firstLse(piece.request, blockIdx.z) + shared.places[state.row].lse] = empty ? INFINITY : lse * ln2;
     }
   }
 
@@ -292,15 +343,16 @@ struct FewRows {
           if (rowBegin + row + 1 < params.rows()) even[valueDim + at] = o[index / 2][i + 1] * norm.y;
         }
       } else {
-        const int outRow = rowBegin + block * 8 + lane / 4;
-        T* out = params.out + params.outOffset(piece.request, blockIdx.z, outRow);
+        const int outRow = block * 8 + lane / 4;
+        const int64_t place = params.firstRow(piece.request, blockIdx.z) + shared.places[outRow].out;
+        T* out = params.out + place * valueDim;
 #pragma unroll
         for (int index = 0; index < groupTiles * 2; index++) {
           const int i = block * 4 + index % 2 * 2;
           const uint32_t pair = ptx::pack<T>(o[index / 2][i] * norm.x, o[index / 2][i + 1] * norm.y);
           const uint32_t values = ptx::transpose8x8(pair);
           const int at = dim + index / 2 * tileColumns + index % 2 * 8 + 2 * (lane % 4);
-          if (outRow < params.rows()) *reinterpret_cast<uint32_t*>(out + at) = values;
+          if (rowBegin + outRow < params.rows()) *reinterpret_cast<uint32_t*>(out + at) = values;
         }
       }
     }
@@ -318,7 +370,8 @@ struct FewRows {
 
     forEachPiece(params, row, [&](const Piece& piece) {
       loadQuery(params, shared, piece.request, rowBegin);
-      const int visible = params.visibleKeys(piece.length, rowBegin + state.row);
+      if (piece.request == row.beginRequest) ptx::arrive(shared.firstQuery);
+      const int visible = params.visibleKeys(piece.length, shared.places[state.row].token);
       state.max = -INFINITY;
       state.sum = 0;
       float o[groupTiles][N / 2] = {};
@@ -346,8 +399,8 @@ struct FewRows {
       if (!piece.isSplit) return;
       if (threadIdx.x == 0) arrivalOf(params, piece).wait();
       syncConsumers();
-      Merge{params, shared.merge, piece, static_cast<int>(blockIdx.z), rowBegin}.run(min(N, params.rows() - rowBegin),
-                                                                                    syncConsumers);
+      const int count = min(N, params.rows() - rowBegin);
+      Merge{params, piece, shared.places, static_cast<int>(blockIdx.z), rowBegin}.run(shared.merge, count, syncConsumers);
     });
   }
 };
@@ -359,14 +412,16 @@ __global__ void __launch_bounds__(FewRows<T, N>::threads, 1)
   using Kernel = FewRows<T, N>;
   extern __shared__ __align__(1024) uint8_t memory[];
   auto& shared = *reinterpret_cast<typename Kernel::Shared*>(memory);
-  if (threadIdx.x == Kernel::consumerThreads) ptx::prefetchTensorMap(&cacheMap);
+  Kernel::prefetchFirst(cacheMap, params);
   const ScheduleRow row = params.schedule[blockIdx.x];
   if (row.beginRequest > row.endRequest) return;
   if (threadIdx.x == 0) {
     for (auto& barrier : shared.splitWritten) ptx::init(barrier, Kernel::consumerThreads);
+    ptx::init(shared.firstQuery, Kernel::consumerThreads);
     Kernel::Ring::init(shared.barriers, Kernel::consumerWarps);
     ptx::fenceBarrierInit();
   }
+  if (threadIdx.x < N) shared.places[threadIdx.x] = RowPlaces::of(params, blockIdx.y * N + threadIdx.x);
   __syncthreads();
   const int warp = threadIdx.x / 32;
   if (warp < Kernel::consumerWarps) {

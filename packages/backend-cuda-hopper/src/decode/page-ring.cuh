@@ -11,6 +11,7 @@ namespace polymla {
  */
 template <int BoxTiles, int Slots>
 struct PageRing {
+  static constexpr int boxTiles = BoxTiles;
   static constexpr int boxes = pageTiles / BoxTiles;
   static constexpr int slots = Slots;
   static constexpr int boxBytes = BoxTiles * tileBytes;

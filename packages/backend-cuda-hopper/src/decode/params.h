@@ -31,32 +31,29 @@ struct DecodeParams {
   int32_t queryTokens;
   int32_t headsQ;
   int32_t headsKv;
+  int32_t headsPerKv;  ///< headsQ / headsKv
   int32_t pages;  ///< of the cache
   float scaleLog2;  ///< softmax scale · log2 e
   bool causal;
 
   /** Query rows of one KV head: row s · headsPerKv + h is token s, head h of the group. */
-  __host__ __device__ int headsPerKv() const { return headsQ / headsKv; }
-  __host__ __device__ int rows() const { return queryTokens * headsPerKv(); }
+  __host__ __device__ int rows() const { return queryTokens * headsPerKv; }
 
-  __device__ int64_t qOffset(int request, int kvHead, int row) const { return outRow(request, kvHead, row) * queryDim; }
-  __device__ int64_t outOffset(int request, int kvHead, int row) const { return outRow(request, kvHead, row) * valueDim; }
-  __device__ int64_t lseOffset(int request, int kvHead, int row) const {
-    const int head = kvHead * headsPerKv() + row % headsPerKv();
-    return (static_cast<int64_t>(request) * headsQ + head) * queryTokens + row / headsPerKv();
+  /** Offset of a KV head's rows in q and out, in rows of 576 and 512; RowPlaces has the row's own part. */
+  __device__ int64_t firstRow(int request, int kvHead) const {
+    return static_cast<int64_t>(request) * queryTokens * headsQ + kvHead * headsPerKv;
   }
+  /** The same in lse. */
+  __device__ int64_t firstLse(int request, int kvHead) const {
+    return (static_cast<int64_t>(request) * headsQ + kvHead * headsPerKv) * queryTokens;
+  }
+  /** Place of a row of a split in partialLse, and in rows of 512 in partialOut. */
   __device__ int64_t partialRow(int split, int kvHead, int row) const {
     return (static_cast<int64_t>(split) * headsKv + kvHead) * rows() + row;
   }
-  /** Keys that a row sees, the first ones of the request; may be negative. */
-  __device__ int visibleKeys(int length, int row) const {
-    return causal ? length - (queryTokens - 1 - row / headsPerKv()) : length;
-  }
-
- private:
-  __device__ int64_t outRow(int request, int kvHead, int row) const {
-    const int token = row / headsPerKv();
-    return (static_cast<int64_t>(request) * queryTokens + token) * headsQ + kvHead * headsPerKv() + row % headsPerKv();
+  /** Keys that a token sees, the first ones of the request; may be negative. */
+  __device__ int visibleKeys(int length, int token) const {
+    return causal ? length - (queryTokens - 1 - token) : length;
   }
 };
 

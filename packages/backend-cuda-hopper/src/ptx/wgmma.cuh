@@ -27,6 +27,9 @@ __device__ __forceinline__ uint64_t swizzledOperand(uint32_t address) {
   return swizzle128 | stride | leading | ((address & 0x3FFFF) >> 4);
 }
 
+/** The same operand `bytes` further on: cheaper than a descriptor from scratch, and there are several per page and tile. */
+__device__ __forceinline__ uint64_t advance(uint64_t operand, uint32_t bytes) { return operand + (bytes >> 4); }
+
 /** Bytes from one step's operand to the next, K-major and transposed. */
 constexpr uint32_t stepBytes = 32;
 constexpr uint32_t stepBytesTransposed = 2048;

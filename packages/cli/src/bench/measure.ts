@@ -12,7 +12,7 @@ export interface MeasureOptions {
   readonly seed: number
   /** Filled before every run, so that no run finds its data in a cache; null leaves caches warm. */
   readonly flush: Tensor | null
-  readonly signal?: AbortSignal | undefined
+  readonly signal: AbortSignal
 }
 
 /**
@@ -52,7 +52,7 @@ async function timeOnce(device: Device, work: Work, { flush, signal }: MeasureOp
   using start = device.defaultStream.record()
   work.launch()
   using end = device.defaultStream.record()
-  await end.done(signal ? { signal } : {})
+  await end.done({ signal })
   return end.elapsedSince(start)
 }
 

@@ -1,4 +1,5 @@
 import { type CaseReport, type ConformanceReport, listCases, runConformance } from '@polymla/conformance'
+import type { Runtime } from '@polymla/core'
 import { type Context, defineCommand } from '../command.js'
 import { EXIT, usageError } from '../errors.js'
 import { duration } from '../format.js'
@@ -47,19 +48,17 @@ export const conformance = defineCommand({
     }
     const { io } = context
     const runtime = context.runtime()
-    let id = device
+    const id = await resolve(runtime, device, io.env)
+    const backend = runtime.backends.find(({ name }) => name === id.split(':')[0])
     const progress = startProgress(io)
     try {
       const report = await runConformance({
-        backend: async () => {
-          const opened = await openDevice(runtime, id, io.env)
-          id = opened.id
-          return opened
-        },
+        backend: backend ?? (() => runtime.selectDevice(id)),
+        device: id,
         grid,
         seed,
         ...(filter === null ? {} : { filter }),
-        ...(io.signal ? { signal: io.signal } : {}),
+        signal: io.signal,
         onProgress: ({ name }, done, total) => progress.at(done, total, name),
       })
       progress.stop()
@@ -72,6 +71,12 @@ export const conformance = defineCommand({
   },
 })
 
+/** The id of the device that `--device` means. */
+async function resolve(runtime: Runtime, device: string, env: Context['io']['env']): Promise<string> {
+  await using opened = await openDevice(runtime, device, env)
+  return opened.id
+}
+
 function printReport({ print, style }: Context, report: ConformanceReport): void {
   const { device, grid, seed, passed, failed, skipped } = report
   print(`${device.id} (${device.name}), grid ${grid}, seed ${seed}`)
@@ -79,7 +84,7 @@ function printReport({ print, style }: Context, report: ConformanceReport): void
     print(`${style.red('failed')} ${found.name}\n  ${found.message}`)
   }
   for (const { reason, cases } of report.skipReasons)
-    print(`${style.yellow('skipped')} ${cases} cases: ${reason}`)
+    print(`${style.yellow('skipped')} ${cases} ${cases === 1 ? 'case' : 'cases'}: ${reason}`)
   const counts = [
     style.green(`${passed} passed`),
     failed > 0 ? style.red(`${failed} failed`) : '0 failed',

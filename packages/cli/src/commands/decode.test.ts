@@ -44,3 +44,9 @@ test('an unknown case is a usage error that names the cases', async () => {
   expect(code).toBe(2)
   expect(stderr).toContain('--case: expected one of bf16_h16_mtp, ')
 })
+
+test('a problem that no memory holds is a coded error', async () => {
+  const { code, stderr } = await run(['decode', '--batch', '65536', '--len', '16777216'])
+  expect(code).toBe(1)
+  expect(stderr).toMatch(/^error POLYMLA_OUT_OF_MEMORY the host has no room .* Lower --batch/)
+})

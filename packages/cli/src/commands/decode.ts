@@ -1,4 +1,5 @@
 import { GoldenFile, type VerifiedCase, verifyFile } from '@polymla/conformance'
+import type { Device } from '@polymla/core'
 import { type Context, defineCommand } from '../command.js'
 import { EXIT, usageError } from '../errors.js'
 import { readNamed } from '../files.js'
@@ -34,22 +35,22 @@ export const decode = defineCommand({
   about: [
     'Generates a dense decode from a seed, or takes a recorded case from a file, runs it twice and times the second',
     'run. Errors are against float64: of out as relative 2-norm, of lse the largest absolute one. Of large generated',
-    'problems the first, the last and random rows of every request are checked. auto takes a device that can do it.',
+    'problems the first, the last and random rows of every request are checked, and requests share pages: measure with',
+    'bench. auto takes a device that can do the problem.',
   ].join('\n'),
   options,
   examples: [
     ['decode', 'a small problem on the device that auto takes'],
     ['decode --device cuda:0 --batch 64 --heads 128 --len 4096 --query-tokens 2 --causal', 'a large one'],
     ['decode --format fp8-656 --len 8192', 'over a packed cache'],
-    ['decode --input dense.safetensors.gz --case bf16_h16', 'one recorded case'],
+    ['decode --input dense.safetensors.gz --case bf16_h128', 'one recorded case'],
   ],
   failure: 'the result is wrong, or the device cannot do the problem',
   async run(context, given) {
-    const waiting = context.io.signal ? { signal: context.io.signal } : {}
-    const found =
-      given.input === null
-        ? await decodeFromSeed(context, given, waiting)
-        : await decodeFromFile(context, given.input, given, waiting)
+    const { input } = given
+    const found = await (input === null
+      ? decodeFromSeed(context, given)
+      : decodeFromFile(context, input, given))
     if (given.json) context.printJson(found)
     else context.print(`${found.device}\n${goldenTable([found], context.style)}`)
     return found.status === 'passed' ? EXIT.ok : EXIT.failed
@@ -58,11 +59,7 @@ export const decode = defineCommand({
 
 type Decoded = VerifiedCase & { readonly device: string }
 
-async function decodeFromSeed(
-  context: Context,
-  given: DecodeOptions,
-  waiting: { signal?: AbortSignal },
-): Promise<Decoded> {
+async function decodeFromSeed({ io, runtime }: Context, given: DecodeOptions): Promise<Decoded> {
   if (given.case !== null) throw usageError('--case', '--input with it', 'none')
   const { batch, heads, len, format, causal, varlen, seed } = given
   const generated = generateProblem(
@@ -77,18 +74,14 @@ async function decodeFromSeed(
     },
     seed,
   )
-  await using device = await openDevice(context.runtime(), given.device, context.io.env, generated.problem)
-  return {
-    device: `${device.id} (${device.info.name})`,
-    ...(await decodeGenerated(device, generated, waiting)),
-  }
+  await using device = await openDevice(runtime(), given.device, io.env, generated.problem)
+  return { device: named(device), ...(await decodeGenerated(device, generated, { signal: io.signal })) }
 }
 
 async function decodeFromFile(
-  context: Context,
+  { io, runtime }: Context,
   file: string,
   given: DecodeOptions,
-  waiting: { signal?: AbortSignal },
 ): Promise<Decoded> {
   for (const [name, option] of Object.entries(GENERATED)) {
     if (given[name as keyof typeof GENERATED] !== option.fallback) {
@@ -101,10 +94,9 @@ async function decodeFromFile(
   if (!names.includes(name)) {
     throw usageError('--case', `one of ${names.join(', ')}`, JSON.stringify(name))
   }
-  await using device = await openDevice(context.runtime(), given.device, context.io.env)
-  const { cases } = await verifyFile(device, bytes, { filter: name, ...waiting })
-  return {
-    device: `${device.id} (${device.info.name})`,
-    ...(cases.find((found) => found.name === name) as VerifiedCase),
-  }
+  await using device = await openDevice(runtime(), given.device, io.env)
+  const { cases } = await verifyFile(device, bytes, { filter: name, signal: io.signal })
+  return { device: named(device), ...(cases.find((found) => found.name === name) as VerifiedCase) }
 }
+
+const named = ({ id, info }: Device) => `${id} (${info.name})`

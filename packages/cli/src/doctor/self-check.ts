@@ -12,18 +12,21 @@ export interface SelfCheck {
 }
 
 export interface SelfCheckOptions {
-  readonly signal?: AbortSignal | undefined
+  readonly signal: AbortSignal
   readonly onProgress?: (name: string, done: number, total: number) => void
 }
 
 /** Every op, but not the behaviour of streams, errors and the like. */
 const CASES = /^(?!behaviour\/)/
 
-/** Opens the device, runs the smoke cases against float64, and looks for what they left behind. Rejects only when the signal fires. */
+/**
+ * Opens the device, runs the smoke cases against float64, and looks for what they left behind. Rejects only when the
+ * signal fires.
+ */
 export async function selfCheck(runtime: Runtime, id: string, options: SelfCheckOptions): Promise<SelfCheck> {
   const start = performance.now()
   const found = await outcome(runtime, id, options).catch((error: unknown) => {
-    options.signal?.throwIfAborted()
+    options.signal.throwIfAborted()
     return { cases: 0, message: error instanceof Error ? error.message : String(error) }
   })
   return { passed: found.message === null, ...found, milliseconds: performance.now() - start }
@@ -35,7 +38,7 @@ async function outcome(runtime: Runtime, id: string, { signal, onProgress }: Sel
     backend: device,
     grid: 'smoke',
     filter: CASES,
-    ...(signal ? { signal } : {}),
+    signal,
     onProgress: ({ name }, done, total) => onProgress?.(name, done, total),
   })
   const failed = report.cases.find(({ status }) => status === 'failed')

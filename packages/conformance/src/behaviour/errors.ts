@@ -8,6 +8,9 @@ import {
 } from '@polymla/core'
 import { type Bench, type Case, CaseSkipped, check } from '../cases/case.js'
 import { upload, uploadStorage } from '../cases/device-io.js'
+import { sparseInputs, sparseProblem } from '../cases/sparse-data.js'
+import { SparseRig } from '../cases/sparse-decode.js'
+import { sparseSpec } from '../cases/sparse-spec.js'
 import { behaviourCase, expectError } from './workload.js'
 
 type Misuse = Readonly<Record<string, () => unknown>>
@@ -116,6 +119,7 @@ export const errorCases: readonly Case[] = [
         bench.device.defaultStream.wait(bench.own(other.defaultStream.record())),
     })
   }),
+  sparseErrors(),
   {
     name: 'behaviour/errors/tensors',
     problem: () => null,
@@ -158,6 +162,55 @@ export const errorCases: readonly Case[] = [
     })
   }),
 ]
+
+/** Misuse of sparse decode, with lengths, an extra cache and a sink. */
+function sparseErrors(): Case {
+  const spec = sparseSpec({
+    format: 'bf16',
+    heads: 16,
+    topkLength: true,
+    extra: { topkLength: true },
+    sink: 'mixed',
+  })
+  return {
+    name: 'behaviour/errors/sparse-decode',
+    problem: () => sparseProblem(spec),
+    async run(bench) {
+      const { device } = bench
+      const { op: _, ...options } = sparseProblem(spec)
+      const inputs = sparseInputs(spec, bench.random)
+      const rig = new SparseRig(bench, inputs, spec)
+      const { batch } = spec
+      const lengths = { topkLength: inputs.main.topkLength, extraTopkLength: inputs.extra?.topkLength }
+      const plan = (change: object) => () => device.planSparseDecode({ ...options, ...change })
+      const update = (change: object) => () => rig.plan.update({ batch, ...lengths, ...change } as never)
+      await expectRefused({
+        'a negative topk': plan({ topk: -1 }),
+        'two KV heads': plan({ cache: { ...options.cache, headsKv: 2, pageStride: 1e6 } }),
+        'a scale that is NaN': plan({ softmaxScale: Number.NaN }),
+        'more requests than maxBatch': update({ batch: batch + 1 }),
+        'a topk length beyond topk': update({ topkLength: new Int32Array(batch).fill(spec.topk + 1) }),
+        'a negative topk length': update({ topkLength: new Int32Array(batch).fill(-1) }),
+        'no topk lengths where the problem has them': update({ topkLength: undefined }),
+        'topk lengths of another batch': update({ extraTopkLength: new Int32Array(batch + 1) }),
+      })
+      rig.update()
+      const indices = bench.own(device.zeros({ shape: [batch, 1, spec.topk], dtype: 'f32' }))
+      const run = (change: object) => () => rig.run(undefined, change)
+      await expectRefused({
+        'no sink where the problem has one': run({ sink: null }),
+        'no extra cache where the problem has one': run({ extraCache: null }),
+        'indices that are no integers': run({ indices }),
+        'indices of another topk': run({
+          indices: bench.own(device.zeros({ shape: [batch, 1, 1], dtype: 'i32' })),
+        }),
+      })
+      const written = new Uint8Array((await rig.out.download()).buffer).some((byte) => byte !== 0xff)
+      check(!written, 'a call that was refused wrote to out')
+      return []
+    },
+  }
+}
 
 type MakeTensor = <D extends 'bf16' | 'f32' | 'i32'>(dtype: D, ...shape: number[]) => Tensor<D>
 

@@ -70,7 +70,7 @@ export function checkRows(found: FoundRows, expected: ExpectedRows, tolerance: P
 const SPECIAL = { bf16: 0x7f80, f16: 0x7c00 } as const
 
 /** Every output of finite inputs is finite, and every one is written. */
-export function checkFinite(out: HostArray, dtype: FloatDType): void {
+function checkFinite(out: HostArray, dtype: FloatDType): void {
   let i = 0
   if (dtype === 'bf16' || dtype === 'f16') {
     const mask = SPECIAL[dtype]

@@ -2,7 +2,7 @@ import { type HostArray, hostArray, type KvLayout, storageDType, storageLength }
 import { normalTable, type Random } from '../random.js'
 
 /** Spread of the keys: FlashMLA's tests draw N(0, 1) / 10 clamped to ±1, and its tolerances assume that. */
-export const KEY_SIGMA = 0.1
+const KEY_SIGMA = 0.1
 const KEY_CLAMP = 1
 /** Spread of the e4m3 codes whose scale brings them to {@link KEY_SIGMA}. */
 const CODE_SIGMA = 64

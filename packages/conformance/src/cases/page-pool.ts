@@ -3,7 +3,7 @@ import type { Random } from '../random.js'
 import { fillTokens, poisonedStorage } from './host-cache.js'
 
 /** What unused entries of a block table hold in FlashMLA's tests: an id that no cache has. */
-export const UNUSED_PAGE = 2147480000
+const UNUSED_PAGE = 2147480000
 /** Ids that are in no cache. */
 const NO_PAGE = [-1, -2147483648, 2147483647, UNUSED_PAGE] as const
 /** Distinct full pages take at most this; beyond it requests share them, as prefixes are shared. */

@@ -90,7 +90,8 @@ export class SparseRig {
     }
   }
 
-  run(stream?: Stream): void {
+  /** Enqueues a run; `change` replaces arguments, for misuse. */
+  run(stream?: Stream, change: object = {}): void {
     this.plan.run({
       q: this.#q,
       cache: this.#cache,
@@ -102,6 +103,7 @@ export class SparseRig {
       lse: (this.lse?.tensor ?? null) as Tensor<'f32'> | null,
       descaleK: this.inputs.descaleK,
       ...on(stream),
+      ...change,
     })
   }
 

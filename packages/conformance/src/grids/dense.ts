@@ -201,6 +201,12 @@ export const standardDense = (): Case[] => [
     ...thin(flashMla('bf16', { batch: 6, keys: 140 }), 100),
     ...thin(flashMla('fp16', { batch: 6, keys: 140 }), 40),
     ...thin(
+      flashMla('bf16', { batch: 2, keys: 4096 }).filter(
+        ({ keys, heads = 0 }) => keys === 4096 && heads <= 64,
+      ),
+      12,
+    ),
+    ...thin(
       flashMlaFp8.filter(({ batch, keys }) => (batch ?? 0) <= 6 && (keys ?? 0) <= 140),
       10,
     ),

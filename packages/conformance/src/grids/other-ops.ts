@@ -171,7 +171,7 @@ export const standardOtherOps = (): Case[] => {
     ({ queryTokens = 1, topk = 0 }) => queryTokens <= 62 && topk <= 512,
   )
   return cases(
-    [...smokePrefill, ...thin(affordable, 16), ...ourPrefill()],
+    [...smokePrefill, ...thin(affordable, 20), ...ourPrefill()],
     [...smokeMerge, ...moreMerge()],
     [...smokeAppend, ...moreAppend()],
     [...smokeCopy, ...moreCopy()],

@@ -9,26 +9,28 @@ export interface AttentionRow {
 }
 
 /**
- * Softmax attention of one query over `count` keys, straight from the definition: all logits, their largest, all
- * weights, then the sum of values. A key's first `valueDim` numbers are its value.
+ * Softmax attention of one query over some rows of `keys`, straight from the definition: all logits, their largest,
+ * all weights, then the sum of values. A key's first `valueDim` numbers are its value.
  *
- * @param keys [count, q.length]
+ * @param keys row-major, rows as wide as q
+ * @param rows which rows are visible; a row that occurs twice counts twice
  */
 export function attend(
   q: Float64Array,
-  keys: Float64Array,
-  count: number,
+  keys: Float32Array,
+  rows: ArrayLike<number>,
   valueDim: number,
   scale: number,
 ): AttentionRow {
   const width = q.length
+  const count = rows.length
   const out = new Float64Array(valueDim)
   if (count === 0) return { out, lse: Number.POSITIVE_INFINITY, maxLogit: Number.NEGATIVE_INFINITY }
 
   const weights = new Float64Array(count)
   let maxLogit = Number.NEGATIVE_INFINITY
   for (let j = 0; j < count; j++) {
-    const key = j * width
+    const key = rows[j] * width
     let dot = 0
     for (let i = 0; i < width; i++) dot += q[i] * keys[key + i]
     weights[j] = dot * scale
@@ -40,7 +42,7 @@ export function attend(
     sum += weights[j]
   }
   for (let j = 0; j < count; j++) {
-    const key = j * width
+    const key = rows[j] * width
     const weight = weights[j] / sum
     for (let i = 0; i < valueDim; i++) out[i] += weight * keys[key + i]
   }

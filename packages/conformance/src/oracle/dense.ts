@@ -1,5 +1,6 @@
-import { type DecodeProblem, decodeInto, type FloatDType, type HostArray, readToken } from '@polymla/core'
+import { type DecodeProblem, decodeInto, type FloatDType, type HostArray } from '@polymla/core'
 import { attend } from './attend.js'
+import { KeyStore } from './key-store.js'
 import { ExpectedRows, type Row } from './rows.js'
 import { type Visibility, visibleKeys } from './visibility.js'
 
@@ -17,17 +18,22 @@ export interface DenseInputs extends Visibility {
 
 /** Results of the chosen rows (ordered by request, then token), each from the definition in `DecodeProblem`. */
 export function denseOracle(inputs: DenseInputs, rows: readonly Row[]): ExpectedRows {
-  const { problem, q, descaleQ } = inputs
+  const { problem, q, descaleQ, descaleK } = inputs
   const { heads, queryTokens, valueDim, dtype, softmaxScale } = problem
   const { headDim, headsKv } = problem.cache
   const expected = new ExpectedRows(rows, valueDim)
   const query = new Float64Array(headDim)
-  const keys = new RequestKeys(inputs)
+  const keys = new KeyStore([{ layout: problem.cache, storage: inputs.storage }], descaleK)
+  let visible: readonly number[] = []
+  let of = -1
   rows.forEach(({ request, token, head }, i) => {
-    const position = (request * queryTokens + token) * heads + head
-    decodeInto(q, position * headDim, query, 0, headDim, dtype)
-    const visible = keys.visibleTo(request, token, Math.floor(head / (heads / headsKv)))
-    expected.set(i, attend(query, visible.keys, visible.count, valueDim, softmaxScale * descaleQ))
+    const queryToken = request * queryTokens + token
+    if (of !== queryToken) visible = visibleTokens(inputs, request, token)
+    of = queryToken
+    decodeInto(q, (queryToken * heads + head) * headDim, query, 0, headDim, dtype)
+    const headKv = Math.floor(head / (heads / headsKv))
+    const keyRows = visible.map((at) => keys.rowOf(0, at, headKv))
+    expected.set(i, attend(query, keys.values, keyRows, valueDim, softmaxScale * descaleQ))
   })
   return expected
 }
@@ -45,37 +51,10 @@ export function denseEmptyRows(inputs: DenseInputs): Uint8Array {
   return empty
 }
 
-/** The dequantised keys that a query token sees; remembers those of one request, token and KV head at a time. */
-class RequestKeys {
-  readonly #inputs: DenseInputs
-  readonly #ofHead = new Map<number, { keys: Float64Array; count: number }>()
-  #of = ''
-
-  constructor(inputs: DenseInputs) {
-    this.#inputs = inputs
-  }
-
-  visibleTo(request: number, token: number, headKv: number): { keys: Float64Array; count: number } {
-    // Without a mask all tokens of a request see the same.
-    const of = this.#inputs.mask === 'none' ? `${request}` : `${request} ${token}`
-    if (this.#of !== of) this.#ofHead.clear()
-    this.#of = of
-    const known = this.#ofHead.get(headKv)
-    if (known) return known
-    const read = this.#read(request, token, headKv)
-    this.#ofHead.set(headKv, read)
-    return read
-  }
-
-  #read(request: number, token: number, headKv: number): { keys: Float64Array; count: number } {
-    const { problem, storage, blockTable, width, descaleK } = this.#inputs
-    const { cache } = problem
-    const visible = visibleKeys(this.#inputs, request, token)
-    const keys = new Float64Array(visible.length * cache.headDim)
-    visible.forEach((key, i) => {
-      const page = blockTable[request * width + Math.floor(key / cache.pageSize)]
-      readToken(cache, storage, page, key % cache.pageSize, headKv, keys, i * cache.headDim, descaleK)
-    })
-    return { keys, count: visible.length }
-  }
+/** Where in the cache the keys lie that a query token sees. */
+function visibleTokens(inputs: DenseInputs, request: number, token: number): number[] {
+  const { blockTable, width, pageSize } = inputs
+  return visibleKeys(inputs, request, token).map(
+    (key) => blockTable[request * width + Math.floor(key / pageSize)] * pageSize + (key % pageSize),
+  )
 }

@@ -3,10 +3,10 @@ import {
   type FloatDType,
   type HostArray,
   type KvLayout,
-  readToken,
   type SparseDecodeProblem,
 } from '@polymla/core'
 import { applySink, attend } from './attend.js'
+import { KeyStore } from './key-store.js'
 import { ExpectedRows, type Row } from './rows.js'
 
 /** Indices into one cache, and how many of them count. */
@@ -35,19 +35,25 @@ export interface SparseInputs {
 
 /** Results of the chosen rows (ordered by request, then token), each from the definition in `SparseDecodeProblem`. */
 export function sparseOracle(inputs: SparseInputs, rows: readonly Row[]): ExpectedRows {
-  const { problem, q, sink } = inputs
+  const { problem, q, sink, main, extra, descaleK } = inputs
   const { heads, queryTokens, valueDim, dtype, softmaxScale } = problem
   const { headDim } = problem.cache
   const expected = new ExpectedRows(rows, valueDim)
   const query = new Float64Array(headDim)
-  let gathered: Gathered = { keys: new Float64Array(0), count: 0 }
+  const caches = extra ? [main, extra] : [main]
+  const keys = new KeyStore(caches, descaleK)
   let of = -1
+  let seen: number[] = []
   rows.forEach(({ request, token, head }, i) => {
     const queryToken = request * queryTokens + token
-    if (of !== queryToken) gathered = gather(inputs, request, token)
+    if (of !== queryToken) {
+      seen = caches.flatMap((from, cache) =>
+        Array.from(visible(inputs, from, request, token), (index) => keys.rowOf(cache, index, 0)),
+      )
+    }
     of = queryToken
     decodeInto(q, (queryToken * heads + head) * headDim, query, 0, headDim, dtype)
-    const row = attend(query, gathered.keys, gathered.count, valueDim, softmaxScale)
+    const row = attend(query, keys.values, seen, valueDim, softmaxScale)
     expected.set(i, sink ? applySink(row, sink[head]) : row)
   })
   return expected
@@ -75,30 +81,4 @@ function visible(inputs: SparseInputs, from: SparseKeys, request: number, token:
   const count = topkLength ? topkLength[request] : topk
   const tokens = layout.pages * layout.pageSize
   return from.indices.subarray(begin, begin + count).filter((index) => index >= 0 && index < tokens)
-}
-
-interface Gathered {
-  readonly keys: Float64Array
-  readonly count: number
-}
-
-function gather(inputs: SparseInputs, request: number, token: number): Gathered {
-  const { main, extra, descaleK } = inputs
-  const { headDim } = main.layout
-  const chosen = [main, ...(extra ? [extra] : [])].map((from) => ({
-    from,
-    indices: visible(inputs, from, request, token),
-  }))
-  const count = chosen.reduce((sum, { indices }) => sum + indices.length, 0)
-  const keys = new Float64Array(count * headDim)
-  let at = 0
-  for (const { from, indices } of chosen) {
-    const { layout, storage } = from
-    for (const index of indices) {
-      const page = Math.floor(index / layout.pageSize)
-      readToken(layout, storage, page, index % layout.pageSize, 0, keys, at, descaleK)
-      at += headDim
-    }
-  }
-  return { keys, count }
 }

@@ -1,4 +1,10 @@
-import { decodeInto, type FloatDType, type HostArray, type SparsePrefillProblem } from '@polymla/core'
+import {
+  decodeInto,
+  type FloatDType,
+  type HostArray,
+  type SparsePrefillProblem,
+  toFloat32,
+} from '@polymla/core'
 import { applySink, attend } from './attend.js'
 import { ExpectedRows, type Row } from './rows.js'
 
@@ -31,19 +37,14 @@ export function prefillOracle(inputs: PrefillInputs, rows: readonly Row[]): Expe
   const { heads, headDim, valueDim, dtype, softmaxScale } = problem
   const expected = new ExpectedRows(rows, valueDim)
   const query = new Float64Array(headDim)
-  let keys = new Float64Array(0)
+  const keys = toFloat32(kv, dtype)
+  let seen: ArrayLike<number> = []
   let of = -1
   rows.forEach(({ request, head }, i) => {
-    if (of !== request) {
-      const indices = prefillVisible(inputs, request)
-      keys = new Float64Array(indices.length * headDim)
-      indices.forEach((index, j) => {
-        decodeInto(kv, index * headDim, keys, j * headDim, headDim, dtype)
-      })
-    }
+    if (of !== request) seen = prefillVisible(inputs, request)
     of = request
     decodeInto(q, (request * heads + head) * headDim, query, 0, headDim, dtype)
-    const row = attend(query, keys, keys.length / headDim, valueDim, softmaxScale)
+    const row = attend(query, keys, seen, valueDim, softmaxScale)
     expected.set(i, sink ? applySink(row, sink[head]) : row)
   })
   return expected

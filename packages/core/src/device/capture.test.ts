@@ -33,7 +33,7 @@ describe.each([
     expect([...(await tensor.download())]).toEqual([7, 7, 8, 8])
   })
 
-  it('replays on any stream', () => {
+  it('replays on any stream, one after the other', () => {
     const { device, memory } = open
     using stream = device.stream()
     using storage = device.createKvStorage(layout)
@@ -47,6 +47,7 @@ describe.each([
     )
     graph.replay()
     graph.replay({ stream })
+    expect(memory.log.slice(1)).toEqual(['launch copyPages', 'wait', 'launch copyPages'])
     expect(memory.launches.map((launch) => launch.stream)).toEqual([
       device.defaultStream.backend,
       stream.backend,

@@ -68,6 +68,7 @@ export class Graph {
   readonly #context: DeviceContext
   readonly #captured: Capture
   readonly #native: BackendGraph | null
+  #stream: Stream | null = null
   #disposed = false
 
   /** @internal Graphs come from `device.capture()`. */
@@ -79,7 +80,7 @@ export class Graph {
   }
 
   /**
-   * Enqueues the captured work. Throws `POLYMLA_PLAN_STALE` when a plan in it was updated to another batch size or its
+   * Enqueues the captured work, after the graph's last replay wherever that was. Throws `POLYMLA_PLAN_STALE` when a plan in it was updated to another batch size or its
    * cache moved on, `POLYMLA_DISPOSED` when a tensor or plan in it is gone.
    */
   replay(options: { stream?: Stream } = {}): void {
@@ -93,6 +94,8 @@ export class Graph {
     const { calls, tensors, plans } = this.#captured
     this.#context.assertTensors(tensors)
     for (const [plan, batch] of plans) plan.beforeReplay(batch, stream)
+    stream.follow(this.#stream)
+    this.#stream = stream
     if (this.#native) this.#native.launch(stream.backend)
     else for (const call of calls) call(stream.backend)
   }

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest'
 import { MemoryBackend } from '../testing/memory-backend.js'
+import { consoleLogger } from './logger.js'
 import { createRuntime } from './runtime.js'
 
 const installed = vi.hoisted(() => ({ reference: (): unknown => null }))
@@ -115,8 +116,9 @@ describe('the default runtime', () => {
 })
 
 describe('the console logger', () => {
-  it('prints warnings', async () => {
+  it('prints warnings alone', async () => {
     const warn = vi.spyOn(console, 'warn').mockImplementation(() => {})
+    consoleLogger('info', 'nothing to see')
     await createRuntime({ backends: [new MemoryBackend({ name: 'x', score: 0 })], env: {} }).selectDevice()
     expect(warn).toHaveBeenCalledExactlyOnceWith(expect.stringMatching(/^polymla: auto chose x/))
     warn.mockRestore()

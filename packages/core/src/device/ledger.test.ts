@@ -37,6 +37,7 @@ describe('leaks', () => {
     open.device.empty({ shape: [1], dtype: 'u8' })
     await open.device.dispose()
     expect(await collected(() => sentinel.length > 0)).toBe(true)
+    await collected(() => open.warnings.length > 0)
     expect([open.device.disposed, open.warnings]).toEqual([true, []])
   })
 

@@ -34,6 +34,8 @@ export interface SelectOptions {
 export interface Runtime {
   /** Adds a backend. Throws `POLYMLA_INVALID_ARGUMENT` for a malformed one or a name that is taken. */
   registerBackend(backend: Backend): void
+  /** The backends so far; discovery adds to them with the first listing. */
+  readonly backends: readonly Backend[]
   /** Every device of every backend, best first, unusable ones included. Never rejects. */
   listDevices(): Promise<DeviceInfo[]>
   /**
@@ -193,6 +195,9 @@ export function createRuntime(options: RuntimeOptions = {}): Runtime {
   for (const backend of options.backends ?? []) registerBackend(backend)
   return {
     registerBackend,
+    get backends() {
+      return [...backends.values()]
+    },
     listDevices: async () => (await found()).map(({ info }) => info),
     async selectDevice(id = 'auto', given = {}) {
       if (typeof id !== 'string' || id === '') throw invalidArgument('id', "a device id or 'auto'", id)

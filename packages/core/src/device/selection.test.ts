@@ -11,7 +11,7 @@ function setup(given: MemoryOptions[], env: RuntimeOptions['env'] = {}) {
   const warnings: string[] = []
   const backends = given.map((options) => new MemoryBackend(options))
   const logger = (_level: string, message: string) => warnings.push(message)
-  return { backends, warnings, ...createRuntime({ backends, env, logger }) }
+  return { ...createRuntime({ backends, env, logger }), backends, warnings }
 }
 
 /** A backend whose devices are unavailable but for those with one of the ids. */

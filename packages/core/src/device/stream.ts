@@ -37,6 +37,14 @@ export class Stream {
     this.backend.wait(backendEvent(this.#context, 'event', event))
   }
 
+  /** Holds back all later work on this stream until what another has enqueued so far is done. @internal */
+  follow(other: Stream | null): void {
+    if (!other || other === this || other.disposed) return
+    const event = other.backend.record()
+    this.backend.wait(event)
+    event.dispose()
+  }
+
   /** Resolves when everything enqueued so far is done. */
   async synchronize(options: { signal?: AbortSignal } = {}): Promise<void> {
     const event = this.record()
@@ -60,7 +68,10 @@ export class Stream {
     }
   }
 
-  /** Work already enqueued still completes. Idempotent; without effect on the default stream. */
+  /**
+   * Work already enqueued still completes, but nothing is ordered after it any more: synchronize first where a plan or
+   * graph goes on elsewhere. Idempotent; without effect on the default stream. Throws `POLYMLA_CAPTURE_ILLEGAL`.
+   */
   dispose(): void {
     if (this.#disposed || !this.#owned) return
     this.#context.notCapturing('stream.dispose')

@@ -33,6 +33,12 @@ describe('dtype', () => {
     expect([...hostArray('i32', 2)]).toEqual([0, 0])
   })
 
+  it('is out of memory for more than the host gives', () => {
+    expect(() => hostArray('f32', 2 ** 50)).toThrow(
+      expect.objectContaining({ code: 'POLYMLA_OUT_OF_MEMORY' }),
+    )
+  })
+
   it('views a buffer in place', () => {
     const buffer = new SharedArrayBuffer(16)
     const view = hostArray('bf16', buffer, 6, 4)

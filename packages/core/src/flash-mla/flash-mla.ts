@@ -1,11 +1,10 @@
 import { newTensor } from '../device/allocate.js'
 import type { Stream } from '../device/stream.js'
 import { invalidArgument, PolymlaError } from '../errors.js'
-import { type KvFormat, kvLayout } from '../kv-cache/formats.js'
-import { KvStorage } from '../kv-cache/storage.js'
+import type { KvStorage } from '../kv-cache/storage.js'
 import type { Integers } from '../ops/integers.js'
 import { sparsePrefill } from '../ops/sparse-prefill.js'
-import { checkRank, checkScale, checkStorageTensor } from '../ops/tensor-args.js'
+import { checkRank, checkScale } from '../ops/tensor-args.js'
 import { DecodePlan } from '../plan/decode-plan.js'
 import { SparseDecodePlan } from '../plan/sparse-decode-plan.js'
 import { boolean, object, valueDim } from '../problem/checks.js'
@@ -17,6 +16,7 @@ import {
 } from '../problem/index.js'
 import { Tensor } from '../tensor/tensor.js'
 import { FlashMlaSchedMeta } from './sched-meta.js'
+import { storageOf } from './storage-of.js'
 
 /** What FlashMLA has no argument for. */
 export interface FlashMlaOptions {
@@ -66,9 +66,9 @@ export function flashMlaWithKvcache(
 ): [Tensor, Tensor<'f32'>] {
   checkRank('q', q, 4)
   checkRank('kCache', kCache, 4)
-  if (indices) checkRank('indices', indices, 3)
-  if (extraKCache) checkRank('extraKCache', extraKCache, 4)
-  if (extraIndicesInKvcache) checkRank('extraIndicesInKvcache', extraIndicesInKvcache, 3)
+  if (indices !== null) checkRank('indices', indices, 3)
+  if (extraKCache !== null) checkRank('extraKCache', extraKCache, 4)
+  if (extraIndicesInKvcache !== null) checkRank('extraIndicesInKvcache', extraIndicesInKvcache, 3)
   if (!(tileSchedulerMetadata instanceof FlashMlaSchedMeta)) {
     throw invalidArgument(
       'tileSchedulerMetadata',
@@ -103,6 +103,7 @@ export function flashMlaWithKvcache(
   }
   meta.match(config)
   const cache = storageOf('kCache', kCache, headDim)
+  valueDim('headDimV', headDimV, cache.layout)
   const shape = {
     maxBatch: batch,
     queryTokens,
@@ -254,42 +255,6 @@ function sparseLaunch(
     plan.accept(all, shape.maxBatch)
     plan.update(step, run)
     plan.run(all)
-  }
-}
-
-/** A FlashMLA cache tensor as storage: its format follows from its dtype and, for bytes, the width of a token. */
-function storageOf(path: string, tensor: Tensor, headDim: number): KvStorage {
-  const [pages, pageSize, headsKv, width] = tensor.shape
-  const layout = kvLayout({
-    format: formatOf(path, tensor),
-    pages,
-    pageSize,
-    headsKv,
-    headDim,
-    pageStride: tensor.strides[0],
-  })
-  if (tensor.dtype !== 'u8' && width !== headDim) {
-    throw invalidArgument(`${path}.shape[3]`, `the head dim ${headDim} of q`, width)
-  }
-  checkStorageTensor(tensor.context, path, tensor, layout)
-  return new KvStorage(layout, tensor)
-}
-
-function formatOf(path: string, { dtype, shape }: Tensor): KvFormat {
-  switch (dtype) {
-    case 'bf16':
-    case 'f32':
-    case 'e4m3':
-      return dtype
-    case 'f16':
-      return 'fp16'
-    default:
-      if (dtype === 'u8' && (shape[3] === 656 || shape[3] === 584)) return `fp8-${shape[3]}`
-      throw invalidArgument(
-        path,
-        'bf16, f16, f32, e4m3, or u8 with 656 or 584 bytes per token',
-        `${dtype} [${shape}]`,
-      )
   }
 }
 

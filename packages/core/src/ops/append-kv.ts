@@ -33,12 +33,10 @@ export interface AppendKvInput {
 
 /** See {@link AppendKvProblem}. Slots and positions on the host are checked; a slot on the device is skipped when outside. */
 export function appendKv(context: DeviceContext, input: AppendKvInput): void {
-  const { latent, cache } = object('input', input)
-  const ropeKey = input.ropeKey ?? null
-  const rotary = input.rotary ?? null
+  const { latent, ropeKey = null, cache, rotary = null } = object('input', input)
   checkRank('latent', latent, 3)
-  if (ropeKey) checkRank('ropeKey', ropeKey, 3)
-  if (rotary) checkRank('rotary.table', object('rotary', rotary).table, 2)
+  if (ropeKey !== null) checkRank('ropeKey', ropeKey, 3)
+  if (rotary !== null) checkRank('rotary.table', object('rotary', rotary).table, 2)
   const storage = checkCache(context, 'cache', cache)
   const { layout } = cache
   const tokens = latent.shape[0]

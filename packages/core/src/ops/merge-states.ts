@@ -20,8 +20,7 @@ export interface MergeStatesInput {
 
 /** See {@link MergeStatesProblem}. */
 export function mergeStates(context: DeviceContext, input: MergeStatesInput): void {
-  const { outs, lses, out } = object('input', input)
-  const lse = input.lse ?? null
+  const { outs, lses, out, lse = null } = object('input', input)
   checkRank('outs', outs, 5)
   checkRank('out', out, 4)
   const [parts, batch, queryTokens, heads, valueDim] = outs.shape
@@ -37,7 +36,7 @@ export function mergeStates(context: DeviceContext, input: MergeStatesInput): vo
   checkTensor(context, 'outs', outs, problem.dtype, outs.shape, 'strided')
   checkTensor(context, 'lses', lses, 'f32', [parts, batch, heads, queryTokens], 'strided')
   checkTensor(context, 'out', out, problem.outDtype, [batch, queryTokens, heads, valueDim], 'contiguous')
-  if (lse) checkTensor(context, 'lse', lse, 'f32', [batch, heads, queryTokens], 'contiguous')
+  if (lse !== null) checkTensor(context, 'lse', lse, 'f32', [batch, heads, queryTokens], 'contiguous')
   const stream = context.streamFor(input.stream)
   if (batch === 0) return
   const args = { outs, lses, out, lse }

@@ -4,7 +4,7 @@ import { object } from '../problem/checks.js'
 import { type SparsePrefillProblem, sparsePrefillProblem } from '../problem/index.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { launchOnce, opPlan } from './op-plans.js'
-import { checkOptional, checkRank, checkTensor } from './tensor-args.js'
+import { checkRank, checkTensor } from './tensor-args.js'
 
 export interface SparsePrefillInput {
   /** [queryTokens, heads, headDim]; bf16, f16 or f32. */
@@ -31,8 +31,7 @@ export interface SparsePrefillInput {
 /** See {@link SparsePrefillProblem}. */
 export function sparsePrefill(context: DeviceContext, input: SparsePrefillInput): void {
   const { q, kv, indices, out } = object('input', input)
-  const maxLogits = input.maxLogits ?? null
-  const lse = input.lse ?? null
+  const { topkLength = null, sink = null, maxLogits = null, lse = null } = input
   for (const [name, tensor] of Object.entries({ q, kv, indices, out })) checkRank(name, tensor, 3)
   const [queryTokens, heads, headDim] = q.shape
   const [keys] = kv.shape
@@ -46,20 +45,21 @@ export function sparsePrefill(context: DeviceContext, input: SparsePrefillInput)
     dtype: q.dtype as SparsePrefillProblem['dtype'],
     outDtype: out.dtype as SparsePrefillProblem['outDtype'],
     topk,
-    topkLength: Boolean(input.topkLength),
-    sink: Boolean(input.sink),
+    topkLength: topkLength !== null,
+    sink: sink !== null,
     softmaxScale: input.softmaxScale,
   })
   checkTensor(context, 'q', q, problem.dtype, q.shape, 'strided')
   checkTensor(context, 'kv', kv, problem.dtype, [keys, 1, headDim], 'strided')
   checkTensor(context, 'indices', indices, 'i32', [queryTokens, 1, topk], 'contiguous')
   checkTensor(context, 'out', out, problem.outDtype, [queryTokens, heads, problem.valueDim], 'contiguous')
-  if (maxLogits) checkTensor(context, 'maxLogits', maxLogits, 'f32', [queryTokens, heads], 'contiguous')
-  if (lse) checkTensor(context, 'lse', lse, 'f32', [queryTokens, heads], 'contiguous')
-  const topkLength = checkOptional(context, 'topkLength', input.topkLength, problem.topkLength, 'i32', [
-    queryTokens,
-  ])
-  const sink = checkOptional(context, 'sink', input.sink, problem.sink, 'f32', [heads])
+  if (maxLogits !== null)
+    checkTensor(context, 'maxLogits', maxLogits, 'f32', [queryTokens, heads], 'contiguous')
+  if (lse !== null) checkTensor(context, 'lse', lse, 'f32', [queryTokens, heads], 'contiguous')
+  if (topkLength !== null) {
+    checkTensor(context, 'topkLength', topkLength, 'i32', [queryTokens], 'contiguous')
+  }
+  if (sink !== null) checkTensor(context, 'sink', sink, 'f32', [heads], 'contiguous')
   const stream = context.streamFor(input.stream)
   if (queryTokens === 0) return
   const args = { q, kv, indices, topkLength, sink, out, maxLogits, lse }

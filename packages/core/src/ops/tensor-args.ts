@@ -57,11 +57,12 @@ export function checkOptional<D extends DType>(
   dtype: D,
   shape: readonly number[],
 ): Tensor<D> | null {
+  const absent = tensor === undefined || tensor === null
   if (!wanted) {
-    if (tensor) throw invalidArgument(path, 'nothing, as the problem declares none', tensor)
+    if (!absent) throw invalidArgument(path, 'nothing, as the problem declares none', tensor)
     return null
   }
-  if (!tensor)
+  if (absent)
     throw invalidArgument(
       path,
       `a ${dtype} tensor [${shape.join(', ')}], as the problem declares one`,

@@ -153,13 +153,13 @@ export class DecodePlan extends Plan<DecodeProblem, 'seqlens' | 'treeMask' | 'bl
   /** Checks the arguments of a run of `batch` requests and takes them over. @internal */
   accept(run: DecodeRun, batch: number): void {
     const { problem, context } = this
-    const { q, out, lse } = object('run', run)
+    const { q, out, lse = null } = object('run', run)
     this.#qShape[0] = batch
     this.#outShape[0] = batch
     this.#lseShape[0] = batch
     checkTensor(context, 'q', q, problem.dtype, this.#qShape, 'strided')
     checkTensor(context, 'out', out, problem.outDtype, this.#outShape, 'contiguous')
-    if (lse) checkTensor(context, 'lse', lse, 'f32', this.#lseShape, 'contiguous')
+    if (lse !== null) checkTensor(context, 'lse', lse, 'f32', this.#lseShape, 'contiguous')
     const cache = checkCache(context, 'cache', run.cache, problem.cache)
     const descaleQ = checkScale('descaleQ', run.descaleQ, problem.dtype === 'e4m3')
     const descaleK = checkScale('descaleK', run.descaleK, problem.cache.format === 'e4m3')
@@ -169,14 +169,14 @@ export class DecodePlan extends Plan<DecodeProblem, 'seqlens' | 'treeMask' | 'bl
     args.q = q
     args.cache = cache
     args.out = out
-    args.lse = lse ?? null
+    args.lse = lse
     args.descaleQ = descaleQ
     args.descaleK = descaleK
     const tensors = this.#tensors
     tensors[0] = q
     tensors[1] = cache
     tensors[2] = out
-    tensors[3] = lse ?? null
+    tensors[3] = lse
   }
 
   #checkTreeMask(given: Integers | undefined, batch: number): Int32Array | null {

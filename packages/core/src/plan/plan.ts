@@ -111,13 +111,8 @@ export abstract class Plan<P extends PlannedProblem, Names extends string> imple
   /** Moves the plan to a stream: what it enqueued on another one comes first. */
   protected moveTo(stream: Stream): Stream {
     if (this.context.capture) return stream // what is captured runs at replays, which move the plan themselves
-    const last = this.#stream
+    stream.follow(this.#stream)
     this.#stream = stream
-    if (last && last !== stream && !last.disposed) {
-      const event = last.backend.record()
-      stream.backend.wait(event)
-      event.dispose()
-    }
     return stream
   }
 

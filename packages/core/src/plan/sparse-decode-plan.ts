@@ -48,19 +48,16 @@ const INDICES_PER_PAGE = 64
 
 /** Sparse decode: update once per step, run once per layer. See {@link SparseDecodeProblem} for what it computes. */
 export class SparseDecodePlan extends Plan<SparseDecodeProblem, 'topkLength' | 'extraTopkLength'> {
-  readonly #lengths: Int32Array
   readonly #args: Mutable<SparseDecodeArgs>
   readonly #tensors: (Tensor | null)[] = []
 
   /** @internal Plans come from `device.planSparseDecode`. */
   constructor(context: DeviceContext, problem: SparseDecodeProblem) {
     const { maxBatch, extra } = problem
-    const lengths = hostArray('i32', maxBatch)
     super(context, problem, INDICES_PER_PAGE, {
       topkLength: [problem.topkLength ? maxBatch : 0],
       extraTopkLength: [extra?.topkLength ? maxBatch : 0],
     })
-    this.#lengths = lengths
     const { topkLength, extraTopkLength, schedule, numSplits } = this.metadata.sections
     const scheduled = this.backend.costModel !== undefined
     this.#args = {
@@ -117,8 +114,9 @@ export class SparseDecodePlan extends Plan<SparseDecodeProblem, 'topkLength' | '
         extraTopk,
         extraTopkLength: extra ?? undefined,
       }
-      sparseLengths(load, INDICES_PER_PAGE, this.#lengths)
-      this.scheduling.fromHost(this.#lengths, batch)
+      const lengths = hostArray('i32', batch)
+      sparseLengths(load, INDICES_PER_PAGE, lengths)
+      this.scheduling.fromHost(lengths, batch)
     }
 
     this.updating()
@@ -153,8 +151,7 @@ export class SparseDecodePlan extends Plan<SparseDecodeProblem, 'topkLength' | '
   accept(run: SparseDecodeRun, batch: number): void {
     const { problem, context } = this
     const { queryTokens, heads, cache: layout, extra } = problem
-    const { q, indices, out } = object('run', run)
-    const lse = run.lse ?? null
+    const { q, indices, out, lse = null } = object('run', run)
     checkTensor(context, 'q', q, problem.dtype, [batch, queryTokens, heads, layout.headDim], 'strided')
     checkTensor(context, 'indices', indices, 'i32', [batch, queryTokens, problem.topk], 'contiguous')
     checkTensor(
@@ -165,7 +162,7 @@ export class SparseDecodePlan extends Plan<SparseDecodeProblem, 'topkLength' | '
       [batch, queryTokens, heads, problem.valueDim],
       'contiguous',
     )
-    if (lse) checkTensor(context, 'lse', lse, 'f32', [batch, heads, queryTokens], 'contiguous')
+    if (lse !== null) checkTensor(context, 'lse', lse, 'f32', [batch, heads, queryTokens], 'contiguous')
     const sink = checkOptional(context, 'sink', run.sink, problem.sink, 'f32', [heads])
     const cache = checkCache(context, 'cache', run.cache, layout)
     const extraIndices = checkOptional(context, 'extraIndices', run.extraIndices, extra !== null, 'i32', [
@@ -173,7 +170,7 @@ export class SparseDecodePlan extends Plan<SparseDecodeProblem, 'topkLength' | '
       queryTokens,
       extra?.topk ?? 0,
     ])
-    if (!extra && run.extraCache) {
+    if (!extra && (run.extraCache ?? null) !== null) {
       throw invalidArgument('extraCache', 'nothing, as the problem declares none', run.extraCache)
     }
     const extraCache = extra && checkCache(context, 'extraCache', run.extraCache as KvStorage, extra.cache)

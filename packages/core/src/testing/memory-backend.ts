@@ -3,18 +3,15 @@ import {
   type Backend,
   type BackendBuffer,
   type BackendDevice,
-  type BackendEvent,
-  type BackendGraph,
   type BackendPlan,
-  type BackendStream,
   type DeviceInfo,
   type LaunchArgs,
-  type ScheduleArgs,
-  type TensorRef,
 } from '../backend/index.js'
 import { PolymlaError } from '../errors.js'
 import type { Op, Problem } from '../problem/index.js'
-import { type CostModel, computeSchedule, sparseLengths } from '../scheduler/index.js'
+import type { CostModel } from '../scheduler/index.js'
+import { MemoryPlan } from './memory-plan.js'
+import { MemoryBuffer, MemoryStream } from './memory-stream.js'
 
 /** What the memory backend has and how it fails; tests change it as they go. */
 export interface MemoryOptions {
@@ -45,7 +42,7 @@ export interface Launch<O extends Op = Op> {
   readonly stream: MemoryStream
 }
 
-const LIMIT_BYTES = 2 ** 28
+const LIMIT_BYTES = 2 ** 24
 
 /** A backend that keeps bytes and computes nothing: it records what core asks of it, at once and in order. */
 export class MemoryBackend implements Backend {
@@ -90,7 +87,10 @@ export class MemoryDevice implements BackendDevice {
   constructor(options: MemoryOptions) {
     this.options = options
     if (!options.adopts) return
-    this.adopt = (pointer, bytes) => new MemoryBuffer(this, bytes, pointer)
+    this.adopt = (pointer, bytes) => {
+      if (bytes > LIMIT_BYTES) throw new PolymlaError('POLYMLA_OUT_OF_MEMORY', `no ${bytes} bytes there`)
+      return new MemoryBuffer(this, bytes, pointer)
+    }
     this.adoptStream = () => this.createStream()
   }
 
@@ -156,195 +156,4 @@ export class MemoryDevice implements BackendDevice {
     handle.disposed = true
     this.live[kind]--
   }
-}
-
-class MemoryBuffer implements BackendBuffer {
-  readonly device: MemoryDevice
-  readonly bytes: number
-  readonly pointer?: bigint
-  readonly data: Uint8Array
-  disposed = false
-
-  constructor(device: MemoryDevice, bytes: number, pointer: bigint | undefined) {
-    this.device = device
-    this.bytes = bytes
-    if (pointer !== undefined) this.pointer = pointer
-    this.data = new Uint8Array(bytes)
-  }
-
-  /** The bytes of a range, which must lie inside. */
-  range(offset: number, bytes: number): Uint8Array {
-    this.device.use(this)
-    if (!(offset >= 0 && offset + bytes <= this.bytes)) throw new Error('contract broken: out of bounds')
-    return this.data.subarray(offset, offset + bytes)
-  }
-}
-
-function range(buffer: BackendBuffer, offset: number, bytes: number): Uint8Array {
-  return (buffer as MemoryBuffer).range(offset, bytes)
-}
-
-/** The int32 that a launch was given, as they are now. */
-export function integers({ buffer, byteOffset, shape }: TensorRef): Int32Array {
-  const count = shape.reduce((product, extent) => product * extent, 1)
-  return new Int32Array(range(buffer, byteOffset, count * 4).slice().buffer)
-}
-
-export class MemoryStream implements BackendStream {
-  readonly #device: MemoryDevice
-  readonly beginCapture?: () => void
-  readonly endCapture?: () => BackendGraph
-  #captured: ((stream: MemoryStream) => void)[] | null = null
-  disposed = false
-
-  constructor(device: MemoryDevice) {
-    this.#device = device
-    if (!device.options.graphs) return
-    this.beginCapture = () => {
-      this.#captured = []
-    }
-    this.endCapture = () => {
-      const calls = this.#captured ?? []
-      this.#captured = null
-      if (device.options.failures?.endCapture) throw device.options.failures.endCapture
-      device.live.graphs++
-      const graph = { disposed: false, dispose: () => device.close('graphs', graph) }
-      return Object.assign(graph, {
-        launch: (stream: BackendStream) => {
-          device.use(graph)
-          for (const call of calls) call(stream as MemoryStream)
-        },
-      })
-    }
-  }
-
-  upload(target: BackendBuffer, targetOffset: number, source: Uint8Array): void {
-    if (this.#captured) throw new Error('contract broken: upload in a capture')
-    if (this.#device.options.failures?.upload) throw this.#device.options.failures.upload
-    this.enqueue('upload', () => range(target, targetOffset, source.length).set(source))
-  }
-
-  download(source: BackendBuffer, sourceOffset: number, target: Uint8Array): void {
-    if (this.#captured) throw new Error('contract broken: download in a capture')
-    this.enqueue('download', () => target.set(range(source, sourceOffset, target.length)))
-  }
-
-  fill(target: BackendBuffer, targetOffset: number, bytes: number, value: number): void {
-    this.enqueue('fill', () => range(target, targetOffset, bytes).fill(value))
-  }
-
-  copy(from: BackendBuffer, fromOffset: number, to: BackendBuffer, toOffset: number, bytes: number): void {
-    this.enqueue('copy', () => range(to, toOffset, bytes).set(range(from, fromOffset, bytes)))
-  }
-
-  /** Does the work, or has it done by each launch of the graph being captured. */
-  enqueue(what: string, work: (stream: MemoryStream) => void): void {
-    this.#device.use(this)
-    const call = (stream: MemoryStream) => {
-      this.#device.log.push(what)
-      work(stream)
-    }
-    if (this.#captured) this.#captured.push(call)
-    else call(this)
-  }
-
-  record(): BackendEvent {
-    const device = this.#device
-    device.use(this)
-    device.live.events++
-    let settled = false
-    const done = device.whenDone().finally(() => {
-      settled = true
-    })
-    done.catch(() => {})
-    const at = device.log.length
-    const event = {
-      at,
-      disposed: false,
-      query: () => {
-        device.use(event)
-        if (device.options.failures?.event) throw device.options.failures.event
-        return settled || !device.options.pending
-      },
-      done: () => {
-        device.use(event)
-        return done
-      },
-      elapsedSince: (earlier: BackendEvent) => at - (earlier as typeof event).at,
-      dispose: () => device.close('events', event),
-    }
-    return event
-  }
-
-  wait(event: BackendEvent): void {
-    event.query()
-    this.enqueue('wait', () => {})
-  }
-
-  dispose(): void {
-    this.#device.close('streams', this)
-  }
-}
-
-class MemoryPlan<P extends Problem> implements BackendPlan<P> {
-  readonly #device: MemoryDevice
-  readonly #problem: P
-  readonly workspaceBytes: number
-  readonly costModel?: CostModel
-  readonly schedule?: (stream: BackendStream, args: ScheduleArgs) => void
-  disposed = false
-
-  constructor(device: MemoryDevice, problem: P) {
-    const { workspaceBytes = 0, costModel, schedules } = device.options
-    this.#device = device
-    this.#problem = problem
-    this.workspaceBytes = workspaceBytes
-    if (!costModel || (problem.op !== 'decode' && problem.op !== 'sparseDecode')) return
-    this.costModel = costModel
-    if (!schedules) return
-    this.schedule = (stream, args) => {
-      device.use(this)
-      ;(stream as MemoryStream).enqueue('schedule', () => scheduleOnDevice(problem, args))
-    }
-  }
-
-  launch(stream: BackendStream, args: LaunchArgs[P['op']]): void {
-    this.#device.use(this)
-    const kept = { ...args } as LaunchArgs[Op]
-    ;(stream as MemoryStream).enqueue(`launch ${this.#problem.op}`, (target) => {
-      this.#device.use(this)
-      for (const arg of Object.values(kept)) if (arg?.buffer) range(arg.buffer, arg.byteOffset, 0)
-      this.#device.launches.push({ problem: this.#problem, args: kept, stream: target } as Launch)
-    })
-  }
-
-  dispose(): void {
-    this.#device.close('plans', this)
-  }
-}
-
-function scheduleOnDevice(problem: Problem, args: ScheduleArgs): void {
-  const { batch, pageSize } = args
-  const lengths = new Int32Array(batch)
-  if (problem.op === 'sparseDecode') {
-    const load = {
-      batch,
-      topk: problem.topk,
-      topkLength: args.lengths ? integers(args.lengths) : undefined,
-      extraTopk: problem.extra?.topk,
-      extraTopkLength: args.extraLengths ? integers(args.extraLengths) : undefined,
-    }
-    sparseLengths(load, pageSize, lengths)
-  } else if (args.lengths) {
-    lengths.set(integers(args.lengths).subarray(0, batch))
-  }
-  const schedule = integers(args.schedule)
-  const numSplits = integers(args.numSplits)
-  computeSchedule(lengths, batch, args, schedule, numSplits)
-  store(args.schedule, schedule)
-  store(args.numSplits, numSplits)
-}
-
-function store({ buffer, byteOffset }: TensorRef, values: Int32Array): void {
-  range(buffer, byteOffset, values.byteLength).set(new Uint8Array(values.buffer))
 }

@@ -1,7 +1,7 @@
 import { expect } from 'vitest'
 import type { Device } from '../device/device.js'
 import { createRuntime } from '../device/runtime.js'
-import { type ErrorCode, PolymlaError } from '../errors.js'
+import type { ErrorCode } from '../errors.js'
 import { MemoryBackend, type MemoryDevice, type MemoryOptions } from './memory-backend.js'
 
 /** An open device over memory, its backend's side, and the warnings that core logged. */
@@ -26,17 +26,6 @@ export async function openMemory(options: MemoryOptions = {}): Promise<OpenMemor
 /** Matches a library error by code and, for a broken rule, the path of the argument. */
 export function coded(code: ErrorCode, path?: string): unknown {
   return expect.objectContaining(path === undefined ? { code } : { code, path })
-}
-
-/** The error that a call throws; what is not the library's own is thrown on. */
-export function refusal(call: () => unknown): PolymlaError {
-  try {
-    call()
-  } catch (error) {
-    if (error instanceof PolymlaError) return error
-    throw error
-  }
-  throw new Error('nothing was thrown')
 }
 
 /** Nothing is left of what the tests made: neither handles of the user's nor objects of the backend's. */

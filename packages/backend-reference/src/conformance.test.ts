@@ -1,0 +1,4 @@
+import { describeBackend } from '@polymla/conformance/vitest'
+import { reference } from './backend.js'
+
+describeBackend(reference(), { grid: 'standard' })
