@@ -1,4 +1,4 @@
-// Times the few-rows kernel beside the anchors: bench ANCHORS.tsv [overhead] [maxRows]
+// Times the few-rows kernel beside the anchors: bench ANCHORS.tsv [overhead, -1: cost model] [maxRows]
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -60,10 +60,10 @@ Times timeStreaming(const Problem& problem, const Buffer<int32_t>& ids, int sms)
 
 int main(int argc, char** argv) {
   if (argc < 2) {
-    std::printf("usage: bench ANCHORS.tsv [overhead] [maxRows]\n");
+    std::printf("usage: bench ANCHORS.tsv [overhead, -1: cost model] [maxRows]\n");
     return 2;
   }
-  const int overhead = argc > 2 ? std::atoi(argv[2]) : 5;
+  const int overhead = argc > 2 ? std::atoi(argv[2]) : -1;
   const int maxRows = argc > 3 ? std::atoi(argv[3]) : 32;
   cudaDeviceProp device;
   POLYMLA_CUDA(cudaGetDeviceProperties(&device, 0));

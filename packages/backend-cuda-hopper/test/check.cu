@@ -104,7 +104,7 @@ int main(int argc, char** argv) {
       if (seed++ % step != 0) continue;
       checked++;
       const int full = fullPartitions(shape, device.multiProcessorCount);
-      const int overhead = static_cast<int>(seed % 3) * 2;
+      const int overhead = static_cast<int>(seed % 4) - 1;
       const std::string result = checkShape(shape, seed, full, overhead);
       if (!result.empty() && wrong++ < 20) {
         std::printf("wrong: %s overhead %d: %s\n", shape.describe().c_str(), overhead, result.c_str());

@@ -5,6 +5,8 @@
 #include <numeric>
 #include <random>
 
+#include "../src/host/cost-model.h"
+
 namespace polymla::test {
 namespace {
 
@@ -82,7 +84,8 @@ Problem::Problem(const Shape& shape_, uint32_t seed, int partitions, int fixedOv
       entries[request * width + page] = !hole ? id : random() % 2 ? -1 : static_cast<int32_t>(cachePages);
     }
   }
-  schedule = computeSchedule(shape.lengths, partitions, pageTokens, fixedOverhead);
+  schedule = fixedOverhead < 0 ? cheapestSchedule(shape.lengths, partitions, pageTokens)
+                               : computeSchedule(shape.lengths, partitions, pageTokens, fixedOverhead);
 
   const int64_t tokenValues = static_cast<int64_t>(shape.headsKv) * queryDim;
   const int64_t queryRows = batch * shape.queryTokens * shape.headsQ;

@@ -57,6 +57,7 @@ struct Shape {
 class Problem {
  public:
   using T = __nv_bfloat16;
+  /** `fixedOverhead` −1: the cost model's choice. */
   Problem(const Shape& shape, uint32_t seed, int partitions, int fixedOverhead);
 
   const Shape shape;

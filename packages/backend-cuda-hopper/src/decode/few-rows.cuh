@@ -146,8 +146,7 @@ struct FewRows {
   static __device__ void announce(const DecodeParams<T>& params, Shared& shared, const ScheduleRow& row) {
     if (threadIdx.x % 32 != 0) return;
     int count = 0;
-    forEachPiece(params, row, [&](const Piece& piece) {
-      if (!piece.isSplit) return;
+    forEachSplit(params, row, [&](const Piece& piece) {
       ptx::wait(shared.splitWritten[count++], 0);
       arrivalOf(params, piece).arrive();
     });
@@ -395,8 +394,7 @@ struct FewRows {
     });
 
     // Only now: every CTA first finishes its own work, so that none waits for one that waits.
-    forEachPiece(params, row, [&](const Piece& piece) {
-      if (!piece.isSplit) return;
+    forEachSplit(params, row, [&](const Piece& piece) {
       if (threadIdx.x == 0) arrivalOf(params, piece).wait();
       syncConsumers();
       const int count = min(N, params.rows() - rowBegin);

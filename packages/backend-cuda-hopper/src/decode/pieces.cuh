@@ -17,31 +17,42 @@ struct Piece {
   __device__ __forceinline__ int slot() const { return firstSplit + split; }
 };
 
-/** Calls `body(piece)` for each piece of the row, in order. */
+template <class T>
+__device__ __forceinline__ Piece pieceOf(const DecodeParams<T>& params, const ScheduleRow& row, int request) {
+  const bool first = request == row.beginRequest;
+  const bool last = request == row.endRequest;
+  Piece piece;
+  piece.request = request;
+  piece.length = params.lengths[request];
+  piece.beginPage = first ? row.beginPage : 0;
+  piece.endPage = last ? row.endPage : (piece.length + pageTokens - 1) / pageTokens;
+  piece.firstSplit = params.numSplits[request];
+  piece.splits = params.numSplits[request + 1] - piece.firstSplit;
+  piece.split = first ? row.beginSplit : 0;
+  piece.isSplit = first ? row.firstIsSplit != 0 : last && row.lastIsSplit != 0;
+  return piece;
+}
+
+/** Calls `body(piece)` for each piece of the row, in order, having requested the next one's data ahead. */
 template <class T, class Body>
 __device__ __forceinline__ void forEachPiece(const DecodeParams<T>& params, const ScheduleRow& row, Body&& body) {
-  int length = params.lengths[row.beginRequest];
-  int firstSplit = params.numSplits[row.beginRequest];
-  int nextSplit = params.numSplits[row.beginRequest + 1];
+  Piece next = pieceOf(params, row, row.beginRequest);
   for (int request = row.beginRequest; request <= row.endRequest; request++) {
-    const bool first = request == row.beginRequest;
-    const bool last = request == row.endRequest;
-    Piece piece;
-    piece.request = request;
-    piece.length = length;
-    piece.beginPage = first ? row.beginPage : 0;
-    piece.endPage = last ? row.endPage : (length + pageTokens - 1) / pageTokens;
-    piece.firstSplit = firstSplit;
-    piece.splits = nextSplit - firstSplit;
-    piece.split = first ? row.beginSplit : 0;
-    piece.isSplit = first ? row.firstIsSplit != 0 : last && row.lastIsSplit != 0;
-    // Ahead of the body, which hides the latency.
-    if (!last) {
-      length = params.lengths[request + 1];
-      firstSplit = nextSplit;
-      nextSplit = params.numSplits[request + 2];
-    }
+    const Piece piece = next;
+    next = pieceOf(params, row, min(request + 1, row.endRequest));
     body(piece);
+  }
+}
+
+/** Calls `body(piece)` for the row's pieces that are splits: the first and the last one can be. */
+template <class T, class Body>
+__device__ __forceinline__ void forEachSplit(const DecodeParams<T>& params, const ScheduleRow& row, Body&& body) {
+  const int count = row.beginRequest == row.endRequest ? 1 : 2;
+#pragma unroll 1
+  for (int index = 0; index < count; index++) {
+    if (index == 0 ? row.firstIsSplit : row.lastIsSplit) {
+      body(pieceOf(params, row, index == 0 ? row.beginRequest : row.endRequest));
+    }
   }
 }
 

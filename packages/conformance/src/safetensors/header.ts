@@ -9,7 +9,7 @@ export const PREFIX = 8
 const LARGEST_HEADER = 100_000_000
 
 /** What the header says about one tensor; bytes are counted from the end of the header. */
-export interface HeaderEntry {
+interface HeaderEntry {
   readonly name: string
   readonly dtype: FileDType
   readonly shape: readonly number[]

@@ -1,6 +1,4 @@
-export type { FileDType } from './dtypes.js'
-export { coreDType, FILE_DTYPES, isFileDType } from './dtypes.js'
-export type { SafetensorsFile, SafetensorsTensor } from './read.js'
+export type { SafetensorsFile } from './read.js'
 export { readSafetensors, tensorElements } from './read.js'
 export type { TensorToWrite } from './write.js'
 export { writeSafetensors } from './write.js'

@@ -2,8 +2,9 @@ import { gzipSync } from 'node:zlib'
 import { isPolymlaError } from '@polymla/core'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { FILE_DTYPES } from './dtypes.js'
 import type { TensorToWrite } from './index.js'
-import { FILE_DTYPES, readSafetensors, tensorElements, writeSafetensors } from './index.js'
+import { readSafetensors, tensorElements, writeSafetensors } from './index.js'
 
 /** A file with this header, as text or JSON value, and so many bytes of data. */
 const fileOf = (header: unknown, data = 0): Uint8Array => {

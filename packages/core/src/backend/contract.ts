@@ -74,7 +74,7 @@ export interface BackendDevice {
   dispose(): Promise<void>
 }
 
-/** Device memory. Only its backend knows what it is; core compares identities and reads these two members. */
+/** Device memory. Only its backend knows what it is; core passes it on and reads no more than its address. */
 export interface BackendBuffer {
   readonly bytes: number
   /** Address in the device's own space, where there is one; for other libraries on the same device. */
@@ -137,7 +137,10 @@ export interface BackendGraph {
 
 /** A problem made ready to launch any number of times; one stream at a time. */
 export interface BackendPlan<P extends Problem = Problem> {
-  /** Bytes of scratch that core allocates and passes to every launch of this plan; 0 for none. */
+  /**
+   * Bytes of scratch that core allocates and passes to every launch of this plan; 0 for none. Ops without a plan in the
+   * API get it per launch, so with scratch they cannot be captured.
+   */
   readonly workspaceBytes: number
   /** Asks core for a tile schedule (`decode`, `sparseDecode`). Absent: launches get `schedule: null`. */
   readonly costModel?: CostModel

@@ -84,7 +84,8 @@ describe('listDevices', () => {
     const [info] = await runtimeOf([
       { name: 'x', apiVersion: API_VERSION, probe: fail, open: fail },
     ]).listDevices()
-    expect(info).toMatchObject({ reason: { code: 'POLYMLA_DRIVER_TOO_OLD', fix: 'Get driver 2' } })
+    const reason = { code: 'POLYMLA_DRIVER_TOO_OLD', message: 'driver 1', fix: 'Get driver 2' }
+    expect(info).toMatchObject({ reason })
   })
 
   it.each([

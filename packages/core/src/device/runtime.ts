@@ -1,5 +1,5 @@
 import { API_VERSION, type Backend, type DeviceInfo } from '../backend/index.js'
-import { invalidArgument, PolymlaError } from '../errors.js'
+import { invalidArgument, isPolymlaError, PolymlaError } from '../errors.js'
 import { boolean, finite, object } from '../problem/checks.js'
 import type { Problem } from '../problem/index.js'
 import { checkProblem } from '../problem/problem.js'
@@ -216,7 +216,8 @@ function broken(name: string, failure: unknown): Backend {
 }
 
 function unusable(name: string, error: unknown): DeviceInfo {
-  const { code = 'POLYMLA_BACKEND_LOAD_FAILED', fix } = error instanceof PolymlaError ? error : {}
+  const { code = 'POLYMLA_BACKEND_LOAD_FAILED', fix } = isPolymlaError(error) ? error : {}
+  const message = messageOf(error)
   return {
     id: name,
     name,
@@ -225,7 +226,7 @@ function unusable(name: string, error: unknown): DeviceInfo {
     available: false,
     reason: {
       code,
-      message: messageOf(error),
+      message: fix ? message.slice(0, -`. ${fix}`.length) : message,
       fix: fix ?? 'Reinstall or update the backend, or leave it out with POLYMLA_BACKENDS',
     },
   }

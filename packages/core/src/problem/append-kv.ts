@@ -5,7 +5,8 @@ import { OUT_DTYPES } from './decode.js'
 
 /**
  * Writes new tokens into the cache: token t becomes [latent[t] | rotate(ropeKey[t])], quantised to the cache's format,
- * at slot `slots[t]` = page · pageSize + offset. A slot outside the cache (−1 by convention) is skipped.
+ * at slot `slots[t]` = page · pageSize + offset. A slot outside the cache (−1 by convention) is skipped; of tokens that
+ * share a slot, any one may remain.
  *
  * rotate, with (c, s) the cosine and sine row of the token's position, n = ropeDim / 2 and i < n, turns the pair (x, y)
  * into (x·c[i] − y·s[i], y·c[i] + x·s[i]). The pair is (2i, 2i + 1) when `interleaved`, as in DeepSeek's main

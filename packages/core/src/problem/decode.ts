@@ -62,10 +62,10 @@ export interface DecodeOptions {
   readonly splitPages?: number
 }
 
-export const QUERY_DTYPES = ['bf16', 'f16', 'f32', 'e4m3'] as const
+const QUERY_DTYPES = ['bf16', 'f16', 'f32', 'e4m3'] as const
 export const OUT_DTYPES = ['bf16', 'f16', 'f32'] as const
 /** The dtype a query has unless it is said otherwise. */
-export function defaultQueryDtype(layout: KvLayout): DecodeProblem['dtype'] {
+function defaultQueryDtype(layout: KvLayout): DecodeProblem['dtype'] {
   switch (layout.format) {
     case 'fp16':
       return 'f16'

@@ -1,6 +1,6 @@
 export * from './append-kv.js'
 export * from './copy-pages.js'
-export * from './decode.js'
+export { type DecodeOptions, type DecodeProblem, decodeProblem } from './decode.js'
 export * from './merge-states.js'
 export type { Op, Problem } from './problem.js'
 export type { MlaScaleConfig } from './softmax-scale.js'
