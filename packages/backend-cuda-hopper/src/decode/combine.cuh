@@ -48,14 +48,15 @@ struct Combine {
 
     const int64_t splitStride = static_cast<int64_t>(params.headsKv) * params.rows();
     const int64_t first = params.partialRow(piece.firstSplit, kvHead, rowBegin);
-    const float* source = params.partialOut + first * valueDim + begin * unitValues + lane * 4;
     const bool many = share >= warps;
+    const int splitStep = many ? 1 : warps;
+    int split = many ? 0 : warp;
+    const float* source = params.partialOut + (first + split * splitStride) * valueDim + begin * unitValues + lane * 4;
 #pragma unroll 1
-    for (int split = many ? 0 : warp; split < piece.splits; split += many ? 1 : warps) {
+    for (; split < piece.splits; split += splitStep, source += splitStep * splitStride * valueDim) {
 #pragma unroll 1
       for (int unit = many ? warp : 0; unit < share; unit += many ? warps : 1) {
-        const float* part = source + split * splitStride * valueDim + unit * unitValues;
-        ptx::copyAsync16(&shared.parts[split * share + unit][lane * 4], part, true);
+        ptx::copyAsync16(&shared.parts[split * share + unit][lane * 4], source + unit * unitValues, true);
       }
     }
 #pragma unroll 1
@@ -75,9 +76,9 @@ struct Combine {
       const float* weights = shared.weights + (row - firstRow) * piece.splits;
       const float* part = &shared.parts[unit][index % pairs * 2];
       float2 sum = make_float2(0, 0);
-#pragma unroll 4
-      for (int split = 0; split < piece.splits; split++) {
-        const float2 value = *reinterpret_cast<const float2*>(part + split * share * unitValues);
+#pragma unroll 8
+      for (int split = 0; split < piece.splits; split++, part += share * unitValues) {
+        const float2 value = *reinterpret_cast<const float2*>(part);
         sum.x += weights[split] * value.x;
         sum.y += weights[split] * value.y;
       }
@@ -117,7 +118,7 @@ struct Combine {
     }
     // CTAs that share a row write the same value.
     if (lane == 0) {
-      params.lse[params.firstLse(piece.request, kvHead) + places[row].lse] = total > 0 ? (max + log2f(total)) * ln2 : INFINITY;
+      params.lse[params.firstLse(piece.request, kvHead) + places[row].lse] = total > 0 ? (max + ptx::log2Fast(total)) * ln2 : INFINITY;
     }
   }
 };

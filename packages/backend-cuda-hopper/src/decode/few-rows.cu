@@ -1,5 +1,8 @@
 #include "few-rows.cuh"
 
+#include <stdexcept>
+#include <string>
+
 #include "../host/cuda-check.h"
 #include "few-rows.h"
 
@@ -10,6 +13,10 @@ template <class T, int N>
 void launch(const CUtensorMap& map, const DecodeParams<T>& params, int partitions, cudaStream_t stream) {
   using Kernel = FewRows<T, N>;
   static_assert(sizeof(typename Kernel::Shared) <= 232448, "shared memory of a CTA on sm_90");
+  if (partitions < 1 || partitions > Kernel::Merge::maxSplits) {
+    throw std::invalid_argument("Few-rows decode takes 1 to " + std::to_string(Kernel::Merge::maxSplits) +
+                                " partitions, found " + std::to_string(partitions));
+  }
   auto* kernel = fewRowsDecode<T, N>;
   static const bool prepared = [&] {
     POLYMLA_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, sizeof(typename Kernel::Shared)));

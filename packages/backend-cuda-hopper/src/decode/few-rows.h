@@ -17,7 +17,7 @@ CUtensorMap fewRowsMap(const CacheShape& cache);
  * Enqueues dense decode with few query rows per KV head; more than 32 rows make CTAs that read the cache once each.
  *
  * @param partitions rows of params.schedule, at most SMs / headsKv / row blocks, or 1
- * @throws CudaError
+ * @throws CudaError, std::invalid_argument
  */
 template <class T>
 void launchFewRows(const CUtensorMap& map, const DecodeParams<T>& params, int partitions, cudaStream_t stream);

@@ -7,8 +7,8 @@ namespace polymla {
 namespace {
 
 constexpr int64_t pieceCost = 1;
-constexpr int64_t splitCost = 3;
-constexpr int maxOverhead = 8;
+constexpr int64_t splitCost = 7;
+constexpr int maxOverhead = 16;
 
 int64_t costliest(const Schedule& schedule, const std::vector<int32_t>& lengths, int pageSize) {
   int64_t worst = 0;

@@ -46,7 +46,7 @@ export interface VerifyOptions {
 
 /**
  * Runs every case of a golden file (safetensors, gzip'd or not, or a path to one) on a device. `out` must lie within
- * {@link FLOAT64} of the float64 results and within FlashMLA's own tolerances of FlashMLA's.
+ * the bounds of `tolerances.ts` of the float64 results and within FlashMLA's own tolerances of FlashMLA's.
  *
  * @throws `POLYMLA_INVALID_ARGUMENT` when the file cannot be read, is malformed, or a case in it is inconsistent, before
  * anything runs

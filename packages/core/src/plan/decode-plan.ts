@@ -44,9 +44,8 @@ export interface DecodeRun {
 }
 
 /** Dense decode: update once per step, run once per layer. See {@link DecodeProblem} for what it computes. */
-export class DecodePlan extends Plan<DecodeProblem, 'seqlens' | 'treeMask' | 'blockTable'> {
-  readonly #args: Mutable<DecodeArgs>
-  readonly #tensors: (Tensor | null)[] = [null, null, null, null]
+export class DecodePlan extends Plan<DecodeProblem, 'seqlens' | 'treeMask' | 'blockTable', DecodeRun> {
+  protected readonly args: Mutable<DecodeArgs>
   readonly #qShape: number[]
   readonly #outShape: number[]
   readonly #lseShape: number[]
@@ -62,7 +61,7 @@ export class DecodePlan extends Plan<DecodeProblem, 'seqlens' | 'treeMask' | 'bl
     })
     const { seqlens, blockTable, treeMask, schedule, numSplits } = this.metadata.sections
     const scheduled = this.backend.costModel !== undefined
-    this.#args = {
+    this.args = {
       batch: 0,
       q: seqlens.tensor,
       cache: seqlens.tensor,
@@ -137,19 +136,6 @@ export class DecodePlan extends Plan<DecodeProblem, 'seqlens' | 'treeMask' | 'bl
     return this
   }
 
-  /**
-   * Enqueues one layer's decode. Throws `POLYMLA_PLAN_STALE` before the first update and after what the last one came
-   * from has changed, `POLYMLA_INVALID_ARGUMENT` for tensors that do not fit the problem.
-   */
-  run(run: DecodeRun): void {
-    const batch = this.assertRunnable()
-    this.accept(run, batch)
-    const { context } = this
-    const stream = context.streamFor(run.stream)
-    context.capture?.addPlan(this, batch)
-    if (batch > 0) context.launch(this.moveTo(stream), this.backend, this.#args, this.#tensors)
-  }
-
   /** Checks the arguments of a run of `batch` requests and takes them over. @internal */
   accept(run: DecodeRun, batch: number): void {
     const { problem, context } = this
@@ -164,7 +150,7 @@ export class DecodePlan extends Plan<DecodeProblem, 'seqlens' | 'treeMask' | 'bl
     const descaleQ = checkScale('descaleQ', run.descaleQ, problem.dtype === 'e4m3')
     const descaleK = checkScale('descaleK', run.descaleK, problem.cache.format === 'e4m3')
 
-    const args = this.#args
+    const args = this.args
     args.batch = batch
     args.q = q
     args.cache = cache
@@ -172,7 +158,7 @@ export class DecodePlan extends Plan<DecodeProblem, 'seqlens' | 'treeMask' | 'bl
     args.lse = lse
     args.descaleQ = descaleQ
     args.descaleK = descaleK
-    const tensors = this.#tensors
+    const tensors = this.tensors
     tensors[0] = q
     tensors[1] = cache
     tensors[2] = out

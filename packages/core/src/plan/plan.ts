@@ -1,4 +1,4 @@
-import type { BackendPlan } from '../backend/index.js'
+import type { BackendPlan, LaunchArgs } from '../backend/index.js'
 import type { CapturedPlan } from '../device/capture.js'
 import type { DeviceContext } from '../device/context.js'
 import type { Stream } from '../device/stream.js'
@@ -15,12 +15,21 @@ type PlannedProblem = DecodeProblem | SparseDecodeProblem
  * What plans have in common: the prepared problem, its metadata at fixed device addresses, its scratch, and whether it
  * may run. One plan serves every layer of a step; used on another stream, it continues after what it did on the last.
  */
-export abstract class Plan<P extends PlannedProblem, Names extends string> implements CapturedPlan {
+export abstract class Plan<
+  P extends PlannedProblem,
+  Names extends string,
+  Run extends { readonly stream?: Stream },
+> implements CapturedPlan
+{
   readonly problem: P
   protected readonly context: DeviceContext
   protected readonly backend: BackendPlan<P>
   protected readonly metadata: Metadata<Names | 'schedule' | 'numSplits'>
   protected readonly scheduling: ScheduleState
+  /** Arguments of the next launch, refilled by each run: the hot path allocates nothing. */
+  protected abstract readonly args: LaunchArgs[P['op']]
+  /** The user's tensors among them. */
+  protected readonly tensors: (Tensor | null)[] = []
   #batch: number | null = null
   #stream: Stream | null = null
   #stale: (() => string | null) | undefined
@@ -61,6 +70,22 @@ export abstract class Plan<P extends PlannedProblem, Names extends string> imple
   get workspaceBytes(): number {
     return this.backend.workspaceBytes
   }
+
+  /**
+   * Enqueues one layer. Throws `POLYMLA_PLAN_STALE` before the first update and after what the last one came from has
+   * changed, `POLYMLA_INVALID_ARGUMENT` for tensors that do not fit the problem.
+   */
+  run(run: Run): void {
+    const batch = this.assertRunnable()
+    this.accept(run, batch)
+    const { context } = this
+    const stream = context.streamFor(run.stream)
+    context.capture?.addPlan(this, batch)
+    if (batch > 0) context.launch(this.moveTo(stream), this.backend, this.args, this.tensors)
+  }
+
+  /** Checks the arguments of a run of `batch` requests and takes them over. @internal */
+  abstract accept(run: Run, batch: number): void
 
   /** @internal */
   beforeReplay(batch: number, stream: Stream): void {

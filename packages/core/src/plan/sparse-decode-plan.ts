@@ -47,9 +47,12 @@ export interface SparseDecodeRun {
 const INDICES_PER_PAGE = 64
 
 /** Sparse decode: update once per step, run once per layer. See {@link SparseDecodeProblem} for what it computes. */
-export class SparseDecodePlan extends Plan<SparseDecodeProblem, 'topkLength' | 'extraTopkLength'> {
-  readonly #args: Mutable<SparseDecodeArgs>
-  readonly #tensors: (Tensor | null)[] = []
+export class SparseDecodePlan extends Plan<
+  SparseDecodeProblem,
+  'topkLength' | 'extraTopkLength',
+  SparseDecodeRun
+> {
+  protected readonly args: Mutable<SparseDecodeArgs>
 
   /** @internal Plans come from `device.planSparseDecode`. */
   constructor(context: DeviceContext, problem: SparseDecodeProblem) {
@@ -60,7 +63,7 @@ export class SparseDecodePlan extends Plan<SparseDecodeProblem, 'topkLength' | '
     })
     const { topkLength, extraTopkLength, schedule, numSplits } = this.metadata.sections
     const scheduled = this.backend.costModel !== undefined
-    this.#args = {
+    this.args = {
       batch: 0,
       q: schedule.tensor,
       cache: schedule.tensor,
@@ -137,16 +140,6 @@ export class SparseDecodePlan extends Plan<SparseDecodeProblem, 'topkLength' | '
     return this
   }
 
-  /** Enqueues one layer's decode. Throws as `DecodePlan.run` does. */
-  run(run: SparseDecodeRun): void {
-    const batch = this.assertRunnable()
-    this.accept(run, batch)
-    const { context } = this
-    const stream = context.streamFor(run.stream)
-    context.capture?.addPlan(this, batch)
-    if (batch > 0) context.launch(this.moveTo(stream), this.backend, this.#args, this.#tensors)
-  }
-
   /** Checks the arguments of a run of `batch` requests and takes them over. @internal */
   accept(run: SparseDecodeRun, batch: number): void {
     const { problem, context } = this
@@ -178,7 +171,7 @@ export class SparseDecodePlan extends Plan<SparseDecodeProblem, 'topkLength' | '
     const isE4m3 = layout.format === 'e4m3' || extra?.cache.format === 'e4m3'
     const descaleK = checkScale('descaleK', run.descaleK, isE4m3)
 
-    const args = this.#args
+    const args = this.args
     args.batch = batch
     args.q = q
     args.cache = cache
@@ -189,7 +182,7 @@ export class SparseDecodePlan extends Plan<SparseDecodeProblem, 'topkLength' | '
     args.out = out
     args.lse = lse
     args.descaleK = descaleK
-    const tensors = this.#tensors
+    const tensors = this.tensors
     tensors.length = 0
     tensors.push(q, cache, indices, extraCache, extraIndices, sink, out, lse)
   }
