@@ -266,6 +266,8 @@ struct FewRowsConsume : FewRows<T, N> {
         ptx::fenceAsyncProxy();
         syncConsumers();
         multiplyValues(shared, page, group, o);
+        // Every lane has read what the producer will overwrite; one of them says so.
+        __syncwarp();
         if (threadIdx.x % 32 == 0) Ring::release(shared.barriers, page);
         page.nextPage();
       }
