@@ -80,8 +80,8 @@ export class Graph {
   }
 
   /**
-   * Enqueues the captured work, after the graph's last replay wherever that was. Throws `POLYMLA_PLAN_STALE` when a plan in it was updated to another batch size or its
-   * cache moved on, `POLYMLA_DISPOSED` when a tensor or plan in it is gone.
+   * Enqueues the captured work, after the graph's last replay wherever that was. Throws `POLYMLA_PLAN_STALE` when a plan
+   * in it was updated to another batch size or its cache moved on, `POLYMLA_DISPOSED` when a tensor or plan in it is gone.
    */
   replay(options: { stream?: Stream } = {}): void {
     if (this.#disposed) {
