@@ -6,7 +6,7 @@ import { base } from '../../tsup.base.js'
 export default defineConfig(async () => {
   await rm('dist', { recursive: true, force: true })
   return [
-    { ...base, clean: false, entry: ['src/index.ts', 'src/register.ts'] },
+    { ...base, clean: false, entry: ['src/index.ts', 'src/register.ts', 'src/browser.ts'] },
     // Loaded by path as a worker thread, also from a bundle without node_modules: one file that needs no other.
     {
       ...base,

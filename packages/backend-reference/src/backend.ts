@@ -1,6 +1,5 @@
 import { API_VERSION, type Backend, type DeviceInfo, defineBackend } from '@polymla/core'
-
-const DEVICE = { id: 'reference', arch: 'typescript', score: 0 }
+import { DEVICE, withoutThreads } from './device-info.js'
 
 /**
  * The exact backend, and the definition of every op: TypeScript with float64 accumulation and one rounding at the end,
@@ -27,11 +26,6 @@ async function probe(): Promise<DeviceInfo> {
     const name = `Reference (float64, ${availableParallelism()} threads)`
     return { ...DEVICE, name, memoryBytes: totalmem(), available: true }
   } catch (error) {
-    const reason = {
-      code: 'POLYMLA_DEVICE_UNAVAILABLE',
-      message: `this runtime has no worker threads: ${error instanceof Error ? error.message : String(error)}`,
-      fix: 'Use Node 20 or newer, Bun or Deno',
-    }
-    return { ...DEVICE, name: 'Reference (float64)', available: false, reason }
+    return withoutThreads(error instanceof Error ? error.message : String(error))
   }
 }

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
+import { readFile, stat } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -8,6 +8,8 @@ import { usageError } from './errors.js'
 /** A file that the command line names; `path` is the operand or option that names it. */
 export async function readNamed(path: string, file: string): Promise<Uint8Array> {
   try {
+    // /dev/zero and the like never end.
+    if ((await stat(file)).isCharacterDevice()) throw new Error(`${file} is a character device`)
     return await readFile(file)
   } catch (error) {
     throw usageError(path, 'a readable file', (error as Error).message)

@@ -52,7 +52,7 @@ export function integer(help: string, fallback: number, min: number, max = 2 ** 
 }
 
 /** A list such as `1,16,64`; null when it is not given. */
-export function integers(help: string, min: number, max = 2 ** 31 - 1): Option<readonly number[] | null> {
+export function integers(help: string, min: number, max: number): Option<readonly number[] | null> {
   return {
     value: 'N,…',
     help,

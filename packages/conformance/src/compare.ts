@@ -115,6 +115,10 @@ export function compareBits(
     maxAbsolute = Math.max(maxAbsolute, Math.abs(expected[i] - found[i]) || 0)
   }
   const index = worst < 0 ? [] : indexOf(worst)
+  const first =
+    worst < 0
+      ? `expected ${expected.length}, found ${found.length} of them`
+      : `the first at [${index.join(', ')}]: expected ${expected[worst]}, found ${found[worst]}`
   return {
     tensor,
     passed: failures === 0,
@@ -127,8 +131,7 @@ export function compareBits(
     message:
       failures === 0
         ? null
-        : `${tensor}: ${failures} of ${expected.length} elements differ in their bits, the first at ` +
-          `[${index.join(', ')}]: expected ${expected[worst]}, found ${found[worst]}`,
+        : `${tensor}: ${failures} of ${expected.length} elements differ in their bits, ${first}`,
   }
 }
 

@@ -7,13 +7,11 @@ export interface DescribeOptions extends SessionOptions {
   /** Default `smoke`. */
   readonly grid?: GridName
   readonly filter?: string | RegExp
-  /** Milliseconds per case. Default 120,000. */
-  readonly timeout?: number
 }
 
 /** Declares one test per case of a grid; what the device refuses, with a reason, is skipped. */
 export function describeBackend(target: Target, options: DescribeOptions = {}): void {
-  const { grid = 'smoke', filter, timeout = 120_000 } = options
+  const { grid = 'smoke', filter } = options
   describe(`conformance, ${grid}`, () => {
     let session: Session
     beforeAll(async () => {
@@ -22,7 +20,8 @@ export function describeBackend(target: Target, options: DescribeOptions = {}): 
     afterAll(() => session?.close())
 
     for (const testCase of casesOf(grid).filter(({ name }) => matches(name, filter))) {
-      test(testCase.name, { timeout }, async ({ skip }) => {
+      // The session itself limits the time of a case, and says so better.
+      test(testCase.name, { timeout: 0 }, async ({ skip }) => {
         const { status, message } = await session.run(testCase)
         if (status === 'skipped') skip(message ?? undefined)
         expect(message).toBeNull()

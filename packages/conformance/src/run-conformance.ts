@@ -49,5 +49,5 @@ export function listCases(grid: GridName): string[] {
 
 export function matches(name: string, filter: string | RegExp | undefined): boolean {
   if (filter === undefined) return true
-  return typeof filter === 'string' ? name.includes(filter) : filter.test(name)
+  return typeof filter === 'string' ? name.includes(filter) : name.search(filter) >= 0
 }

@@ -2,6 +2,7 @@ import { type Backend, createRuntime, type Device, isPolymlaError, type Problem 
 import { type Bench, type Case, CaseSkipped, ConformanceFailure } from './cases/case.js'
 import { Random } from './random.js'
 import type { CaseReport } from './report.js'
+import { TimeLimit, within } from './within.js'
 
 /** What the suite tests: a backend (its first usable device), a way to open a device, or an open device. */
 export type Target = Backend | Device | (() => Promise<Device>)
@@ -13,10 +14,20 @@ export interface SessionOptions {
   readonly seed?: number
   /** Multiplications the oracle may spend per case; rows are sampled where all of them cost more. */
   readonly budget?: number
+  /** Milliseconds a case may take before it counts as failed. Default 120,000. */
+  readonly timeout?: number
   readonly signal?: AbortSignal
 }
 
+const DEFAULT_TIMEOUT = 120_000
 const DEFAULT_BUDGET = 4e7
+/** Cases that may run out of time: a device that hangs again and again is not asked for the rest. */
+const MOST_HANGS = 3
+/** Milliseconds that the disposal of a device which hangs is waited for. */
+const FAREWELL = 1000
+
+type Found = Pick<CaseReport, 'status' | 'message' | 'comparisons'>
+type Owned = (Disposable | AsyncDisposable)[]
 
 /** An open device and the settings that cases run with. */
 export class Session {
@@ -24,8 +35,12 @@ export class Session {
   readonly #backend: Backend | null
   readonly #open: (() => Promise<Device>) | null
   readonly #budget: number
+  readonly #timeout: number
   readonly #signal: AbortSignal | undefined
   #device: Device
+  #hangs = 0
+  /** Why no further case can run; null while they can. */
+  #lost: string | null = null
 
   private constructor(
     device: Device,
@@ -38,6 +53,7 @@ export class Session {
     this.#open = open
     this.seed = options.seed ?? 0
     this.#budget = options.budget ?? DEFAULT_BUDGET
+    this.#timeout = options.timeout ?? DEFAULT_TIMEOUT
     this.#signal = options.signal
   }
 
@@ -47,28 +63,60 @@ export class Session {
     if (!('probe' in target)) return new Session(target, null, null, options)
     const open = () =>
       createRuntime({ backends: [target], env: {} }).selectDevice(options.device ?? target.name)
-    return new Session(await open(), target, open, options)
+    const device = await within(options.timeout ?? DEFAULT_TIMEOUT, open(), options.signal)
+    return new Session(device, target, open, options)
   }
 
   get device(): Device {
     return this.#device
   }
 
-  /** Runs a case. Never rejects, except with the reason of the session's own signal. */
+  /**
+   * Runs a case. Never rejects, except with the reason of the session's own signal. A case that takes too long is given
+   * up as failed; only a device that blocks the event loop itself cannot be left.
+   */
   async run(testCase: Case): Promise<CaseReport> {
     this.#signal?.throwIfAborted()
     const start = performance.now()
-    const found = await this.#found(testCase)
+    const found = this.#lost === null ? await this.#guarded(testCase) : failure(this.#lost)
     this.#signal?.throwIfAborted()
     return { name: testCase.name, ...found, milliseconds: performance.now() - start }
   }
 
+  /** Never rejects. */
   async close(): Promise<void> {
-    if (this.#open) await this.#device.dispose()
+    if (this.#open) await this.#dismiss(this.#lost === null ? this.#timeout : FAREWELL)
   }
 
-  async #found(testCase: Case): Promise<Pick<CaseReport, 'status' | 'message' | 'comparisons'>> {
-    const owned: (Disposable | AsyncDisposable)[] = []
+  /** The outcome of a case and of its clean-up; a device that something was wrong with is replaced. */
+  async #guarded(testCase: Case): Promise<Found> {
+    const owned: Owned = []
+    const limited = <T>(work: Promise<T>) => within(this.#timeout, work, this.#signal)
+    let before = ''
+    let found: Found
+    let broken: unknown = null
+    try {
+      before = held(this.#device)
+      found = await limited(this.#found(testCase, owned))
+    } catch (error) {
+      found = failure(told(error))
+      if (!(error instanceof ConformanceFailure)) broken = error
+    }
+    try {
+      if (!(broken instanceof TimeLimit)) await limited(release(owned))
+      // Others may hold memory of a device that was handed in.
+      if (this.#open && broken === null && held(this.#device) !== before) {
+        throw new ConformanceFailure(`device.memory() went from ${before} to ${held(this.#device)}`)
+      }
+    } catch (error) {
+      broken ??= error
+      if (found.status !== 'failed') found = failure(`after the case: ${told(error)}`)
+    }
+    if (broken !== null) await this.#replace(broken)
+    return found
+  }
+
+  async #found(testCase: Case, owned: Owned): Promise<Found> {
     const bench = this.#bench(testCase, owned)
     try {
       const problem = testCase.problem(this.seed)
@@ -82,18 +130,11 @@ export class Session {
       return { status: message === null ? 'passed' : 'failed', message, comparisons }
     } catch (error) {
       if (error instanceof CaseSkipped) return { status: 'skipped', message: error.message, comparisons: [] }
-      // A failure of the device itself sticks to its streams: the next case gets a new device.
-      if (!(error instanceof ConformanceFailure)) await this.#reopen()
-      return { status: 'failed', message: told(error), comparisons: [] }
-    } finally {
-      for (const handle of owned.reverse()) {
-        if (Symbol.asyncDispose in handle) await handle[Symbol.asyncDispose]()
-        else handle[Symbol.dispose]()
-      }
+      throw error
     }
   }
 
-  #bench(testCase: Case, owned: (Disposable | AsyncDisposable)[]): Bench {
+  #bench(testCase: Case, owned: Owned): Bench {
     const open = this.#open
     return {
       device: this.#device,
@@ -116,11 +157,39 @@ export class Session {
     }
   }
 
-  async #reopen(): Promise<void> {
-    if (!this.#open) return
-    await this.#device.dispose().catch(() => {})
-    this.#device = await this.#open()
+  /** A failure of the device itself sticks to its streams, and memory that leaked stays: the next case gets a new one. */
+  async #replace(broken: unknown): Promise<void> {
+    if (this.#signal?.aborted) return
+    const hung = broken instanceof TimeLimit
+    if (hung && (++this.#hangs === MOST_HANGS || !this.#open)) {
+      this.#lost = 'not run: the device hung in cases before this one'
+    }
+    if (!this.#open || this.#lost !== null) return
+    await this.#dismiss(hung ? FAREWELL : this.#timeout)
+    try {
+      this.#device = await within(this.#timeout, this.#open(), this.#signal)
+    } catch (error) {
+      this.#lost = `not run: the device could not be opened again after a case before this one: ${told(error)}`
+    }
   }
+
+  async #dismiss(milliseconds: number): Promise<void> {
+    await within(milliseconds, this.#device.dispose()).catch(() => {})
+  }
+}
+
+async function release(owned: Owned): Promise<void> {
+  for (const handle of owned.reverse()) {
+    if (Symbol.asyncDispose in handle) await handle[Symbol.asyncDispose]()
+    else handle[Symbol.dispose]()
+  }
+}
+
+/** What a device's user holds, in words. */
+function held(device: Device): string {
+  const { liveBytes, handles } = device.memory()
+  const counts = Object.entries(handles).map(([kind, count]) => `${count} ${kind}${count === 1 ? '' : 's'}`)
+  return [`${liveBytes} bytes`, ...counts].join(', ')
 }
 
 /** Checks that a refusal is an honest one: a sentence, which planning the problem repeats. */
@@ -151,8 +220,18 @@ async function attempt(bench: Bench, testCase: Case, problem: Problem): Promise<
   else await testCase.run(bench)
 }
 
+function failure(message: string): Found {
+  return { status: 'failed', message, comparisons: [] }
+}
+
+/** Whatever was thrown, in words. */
 function told(error: unknown): string {
   if (isPolymlaError(error)) return `${error.code}: ${error.message}`
-  if (error instanceof ConformanceFailure) return error.message
-  return error instanceof Error ? `${error.name}: ${error.message}` : String(error)
+  if (error instanceof ConformanceFailure || error instanceof TimeLimit) return error.message
+  if (error instanceof Error) return `${error.name}: ${error.message}`
+  try {
+    return `thrown, though no error: ${error}`
+  } catch {
+    return 'something was thrown that is no error and has no text'
+  }
 }

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, describe as group, it } from 'vitest'
-import { describe, invalidArgument, isPolymlaError, PolymlaError } from './errors.js'
+import { describe, invalidArgument, inWords, isPolymlaError, PolymlaError } from './errors.js'
 
 group('PolymlaError', () => {
   it('carries its details and says the fix in its message', () => {
@@ -51,6 +51,8 @@ group('describe', () => {
     [[1, 'a', {}, () => 0, [2]], '[1, a, …, …, …]'],
     [[1, 2, 3, 4, 5, 6, 7, 8, 9], '[1, 2, 3, 4, 5, 6, 7, 8, …]'],
     [new Map(), 'a Map'],
+    [{}, 'an Object'],
+    [new (class _Tensor {})(), 'a Tensor'],
     [Object.create(null), 'a null-prototype object'],
     [{ constructor: { name: Symbol('no name') } }, 'a null-prototype object'],
   ])('renders %o', (value, text) => {
@@ -70,4 +72,9 @@ group('describe', () => {
       { numRuns: 500 },
     )
   })
+})
+
+it('quotes a string that was found, not words about what was found', () => {
+  expect(invalidArgument('format', 'a format', 'fp4').message).toBe('format: expected a format, found "fp4"')
+  expect(invalidArgument('q', 'shape [2]', inWords('[3]')).message).toBe('q: expected shape [2], found [3]')
 })

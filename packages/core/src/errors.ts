@@ -91,8 +91,23 @@ export function invalidArgument(path: string, expected: string, found: unknown, 
   })
 }
 
+/** Text that says in words what was found, as opposed to a string that was found: it is not quoted. */
+class InWords {
+  readonly text: string
+
+  constructor(text: string) {
+    this.text = text
+  }
+}
+
+/** Marks text for {@link invalidArgument}'s `found` as words about the value. */
+export function inWords(text: string): InWords {
+  return new InWords(text)
+}
+
 /** A short, safe rendering of any value for an error message; never throws, never longer than about 80 characters. */
 export function describe(value: unknown): string {
+  if (value instanceof InWords) return value.text
   if (typeof value === 'string') return JSON.stringify(clip(value))
   if (typeof value === 'bigint') return clip(`${value}n`)
   if (typeof value === 'function') return 'a function'
@@ -102,8 +117,10 @@ export function describe(value: unknown): string {
   }
   if (value === null || typeof value !== 'object') return clip(String(value))
   const name: unknown = value.constructor?.name
-  const type = typeof name === 'string' && name !== '' ? clip(name) : 'null-prototype object'
-  if (!ArrayBuffer.isView(value)) return `a ${type}`
+  // Builds put an underscore before the name of a class that mentions itself.
+  const type =
+    typeof name === 'string' && name !== '' ? clip(name.replace(/^_/, '')) : 'null-prototype object'
+  if (!ArrayBuffer.isView(value)) return `${/^[aeiou]/i.test(type) ? 'an' : 'a'} ${type}`
   return `${type}(${(value as { length?: number }).length ?? value.byteLength})`
 }
 

@@ -6,7 +6,14 @@
 export * from './backend/index.js'
 export * from './device/index.js'
 export * from './dtype/index.js'
-export { type ErrorCode, type ErrorDetails, invalidArgument, isPolymlaError, PolymlaError } from './errors.js'
+export {
+  type ErrorCode,
+  type ErrorDetails,
+  invalidArgument,
+  inWords,
+  isPolymlaError,
+  PolymlaError,
+} from './errors.js'
 export * from './kv-cache/index.js'
 export * from './ops/index.js'
 export * from './plan/index.js'

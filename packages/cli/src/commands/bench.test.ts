@@ -50,6 +50,15 @@ test('compares with a baseline and draws both', async () => {
   expect(await readFile(plot, 'utf8')).toContain('baseline')
 })
 
+test.each(['--batch', '--query-tokens', '--len', '--heads'])(
+  'refuses a %s beyond reason at once',
+  async (option) => {
+    const { code, stderr } = await run(['bench', option, '2147483647'])
+    expect(code).toBe(2)
+    expect(stderr).toMatch(new RegExp(`^error POLYMLA_INVALID_ARGUMENT ${option}: expected`, 'm'))
+  },
+)
+
 test('lists what a device cannot run, and why', async () => {
   const { code, stdout } = await run(['bench', '--batch', '65536', '--len', '2000000', ...QUICK])
   expect(code).toBe(1)

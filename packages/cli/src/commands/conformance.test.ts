@@ -1,5 +1,6 @@
 import reference from '@polymla/backend-reference'
 import { faultyBackend, listCases } from '@polymla/conformance'
+import type { Backend } from '@polymla/core'
 import { expect, test } from 'vitest'
 import { run } from '../run.fixtures.js'
 
@@ -16,6 +17,21 @@ test('names what failed and exits with 1', async () => {
   const { code, stdout } = await run(['conformance', '--filter', 'merge'], { backends })
   expect(stdout).toMatch(/^failed merge/m)
   expect(stdout).toMatch(/^\d+ passed, [1-9]\d* failed/m)
+  expect(code).toBe(1)
+})
+
+test('exits with 1 when the device refused everything', async () => {
+  const inner = reference()
+  const refusing: Backend = {
+    ...inner,
+    async open(info) {
+      const device = await inner.open(info)
+      device.supports = () => 'nothing is supported'
+      return device
+    },
+  }
+  const { code, stdout } = await run(['conformance', '--filter', 'merge'], { backends: [refusing] })
+  expect(stdout).toMatch(/^skipped 5 cases: nothing is supported$/m)
   expect(code).toBe(1)
 })
 

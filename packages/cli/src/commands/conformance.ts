@@ -1,4 +1,10 @@
-import { type CaseReport, type ConformanceReport, listCases, runConformance } from '@polymla/conformance'
+import {
+  type CaseReport,
+  type ConformanceReport,
+  GRID_NAMES,
+  listCases,
+  runConformance,
+} from '@polymla/conformance'
 import type { Runtime } from '@polymla/core'
 import { type Context, defineCommand } from '../command.js'
 import { EXIT, usageError } from '../errors.js'
@@ -19,8 +25,9 @@ export const conformance = defineCommand({
   ].join('\n'),
   options: {
     device: text('ID', "device to check, or 'auto'", 'auto'),
-    grid: choice(['smoke', 'standard', 'full'], 'how much to check', 'smoke'),
+    grid: choice(GRID_NAMES, 'how much to check', 'smoke'),
     seed: integer('of all random data', 0, 0, 2 ** 32 - 1),
+    timeout: integer('seconds a case may take before it counts as failed', 120, 1, 86_400),
     filter: text('TEXT', 'only cases whose name contains TEXT'),
     list: toggle('print the names of the cases and run none'),
     json: toggle('print the report and nothing else'),
@@ -30,8 +37,8 @@ export const conformance = defineCommand({
     ['conformance --device metax:0 --grid full --seed 7 --json > metax.json', 'everything, kept'],
     ['conformance --grid full --list --filter append', 'which cases there are'],
   ],
-  failure: 'a case failed',
-  async run(context, { device, grid, seed, filter, list, json }) {
+  failure: 'a case failed, or none passed',
+  async run(context, { device, grid, seed, timeout, filter, list, json }) {
     const names = listCases(grid).filter((name) => filter === null || name.includes(filter))
     if (names.length === 0) {
       throw usageError(
@@ -57,6 +64,7 @@ export const conformance = defineCommand({
         device: id,
         grid,
         seed,
+        timeout: timeout * 1000,
         ...(filter === null ? {} : { filter }),
         signal: io.signal,
         onProgress: ({ name }, done, total) => progress.at(done, total, name),
@@ -64,7 +72,7 @@ export const conformance = defineCommand({
       progress.stop()
       if (json) context.printJson(report)
       else printReport(context, report)
-      return report.failed === 0 ? EXIT.ok : EXIT.failed
+      return report.failed === 0 && report.passed > 0 ? EXIT.ok : EXIT.failed
     } finally {
       progress.stop()
     }

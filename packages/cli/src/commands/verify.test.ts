@@ -70,6 +70,12 @@ function bound(target: BackendDevice, name: keyof BackendDevice): unknown {
   return typeof member === 'function' ? member.bind(target) : member
 }
 
+test('what never ends is not read', async () => {
+  const { code, stderr } = await run(['verify', '/dev/zero'])
+  expect(code).toBe(2)
+  expect(stderr).toMatch(/^error POLYMLA_INVALID_ARGUMENT FILE: expected a readable file, found .*device/m)
+})
+
 test('a truncated file is a coded error', async () => {
   const { code, stdout, stderr } = await run(['verify', await file(bytes.subarray(0, 1000))])
   expect({ code, stdout }).toEqual({ code: 1, stdout: '' })

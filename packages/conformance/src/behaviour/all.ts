@@ -4,6 +4,7 @@ import { disposalCases } from './disposal.js'
 import { errorCases } from './errors.js'
 import { eventCases } from './events.js'
 import { graphCases } from './graphs.js'
+import { inputCases } from './inputs.js'
 import { planCases } from './plans.js'
 import { scheduleCases } from './schedule.js'
 import { streamCases } from './streams.js'
@@ -15,6 +16,7 @@ export const behaviourCases: readonly Case[] = [
   ...planCases,
   ...graphCases,
   ...determinismCases,
+  ...inputCases,
   ...scheduleCases,
   ...disposalCases,
   ...errorCases,

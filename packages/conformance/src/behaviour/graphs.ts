@@ -17,12 +17,12 @@ export const graphCases: readonly Case[] = [
       'capture() ran the work it collects',
     )
     for (let i = 0; i < 2; i++) {
-      rig.out.tensor.fillBytes(0xff)
+      rig.poisonOutputs()
       graph.replay()
       expectSame(direct, await rig.results(), `replay ${i} and the direct run`)
     }
     const stream = own(device.stream())
-    rig.out.tensor.fillBytes(0xff)
+    rig.poisonOutputs()
     stream.wait(own(device.defaultStream.record()))
     graph.replay({ stream })
     expectSame(direct, await rig.results(stream), 'a replay on another stream and the direct run')
@@ -33,17 +33,19 @@ export const graphCases: readonly Case[] = [
     rig.update()
     const graph = own(device.capture(() => rig.run()))
     const steps = [inputs, shorter(inputs), inputs]
-    const replayed = steps.map(({ lengths: seqlens, blockTable }) => {
-      rig.plan.update({ seqlens, blockTable })
-      rig.poisonOutputs()
-      graph.replay()
-      return rig.results()
-    })
+    const replayed = await Promise.all(
+      steps.map(({ lengths: seqlens, blockTable }) => {
+        rig.plan.update({ seqlens, blockTable })
+        rig.poisonOutputs()
+        graph.replay()
+        return rig.results()
+      }),
+    )
     for (const [i, step] of steps.entries()) {
       const fresh = work.rig(step)
       fresh.update()
       fresh.run()
-      expectSame(await fresh.results(), await replayed[i], `replay ${i} after an update and a fresh run`)
+      expectSame(await fresh.results(), replayed[i], `replay ${i} after an update and a fresh run`)
       await expectRight(fresh, replayed[i], `replay ${i} after an update`)
     }
   }),
@@ -85,9 +87,11 @@ export const graphCases: readonly Case[] = [
     }
     await expectError('a download during capture', 'POLYMLA_CAPTURE_ILLEGAL', () => {
       let download: Promise<unknown> = Promise.resolve()
-      device.capture(() => {
-        download = tensor.download()
-      })
+      own(
+        device.capture(() => {
+          download = tensor.download()
+        }),
+      )
       return download
     })
     await expectError('an asynchronous capture', 'POLYMLA_CAPTURE_ILLEGAL', () =>

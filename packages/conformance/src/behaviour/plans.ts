@@ -59,15 +59,16 @@ export const planCases: readonly Case[] = [
       const inputs = work.inputs()
       const rig = work.rig(inputs)
       const steps = [inputs, shorter(inputs), inputs, shorter(shorter(inputs))]
-      const found = steps.map(({ lengths: seqlens, blockTable }) => {
-        rig.plan.update({ seqlens, blockTable })
-        rig.poisonOutputs()
-        for (let layer = 0; layer < 3; layer++) rig.run()
-        return rig.results()
-      })
+      const found = await Promise.all(
+        steps.map(({ lengths: seqlens, blockTable }) => {
+          rig.plan.update({ seqlens, blockTable })
+          rig.poisonOutputs()
+          for (let layer = 0; layer < 3; layer++) rig.run()
+          return rig.results()
+        }),
+      )
       for (const [i, step] of steps.entries()) {
-        const rows = await found[i]
-        await expectRight(work.rig(step), rows, `step ${i} of four that were enqueued at once`)
+        await expectRight(work.rig(step), found[i], `step ${i} of four that were enqueued at once`)
       }
     },
     LONG,

@@ -26,7 +26,9 @@ export const scheduleCases: readonly Case[] = [
       if (!own) throw new CaseSkipped(`the backend no longer lists ${device.id}`)
       try {
         for (const splitPages of [0, 3]) {
-          const plan = own.prepare(scheduleProblem(splitPages))
+          const problem = scheduleProblem(splitPages)
+          if (own.supports(problem) !== true) continue
+          const plan = own.prepare(problem)
           try {
             await compareSchedules(own, plan, splitPages, random)
           } finally {

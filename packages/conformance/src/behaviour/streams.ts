@@ -21,15 +21,15 @@ export const streamCases: readonly Case[] = [
       const written = tensor.download({ stream })
       part.fillBytes(0, { stream })
       const partly = tensor.download({ stream })
+      const [first, second, last] = await Promise.all([filled, written, partly])
       check(
-        (await filled).every((value) => value === 0x01010101),
+        first.every((value) => value === 0x01010101),
         'a download after a fill shows other bytes',
       )
       check(
-        (await written).every((value, i) => value === i * 7),
+        second.every((value, i) => value === i * 7),
         'a download after an upload shows other bytes',
       )
-      const last = await partly
       check(
         last[9] === 63 && last[10] === 0 && last[19] === 0 && last[20] === 140,
         'a fill of a slice missed it',
@@ -60,7 +60,7 @@ export const streamCases: readonly Case[] = [
         rig.run(streams[j])
       })
     }
-    const found = rigs.map((rig, j) => rig.results(streams[j]))
+    const found = await Promise.all(rigs.map((rig, j) => rig.results(streams[j])))
     for (const [j, rig] of rigs.entries()) await expectRight(rig, found[j], `stream ${j} of two in parallel`)
   }),
   behaviourCase(

@@ -1,4 +1,4 @@
-import type { Backend, Device, Problem } from '@polymla/core'
+import type { Backend, Device, HostArray, Problem, Tensor } from '@polymla/core'
 import type { Comparison } from '../compare.js'
 import type { Random } from '../random.js'
 
@@ -20,6 +20,8 @@ export interface Bench {
   /** Multiplications the oracle may spend on the case. */
   readonly budget: number
   readonly signal: AbortSignal | undefined
+  /** Told of every tensor that is uploaded as an input. */
+  readonly watch?: (tensor: Tensor, data: HostArray) => void
   /** Disposes `handle` after the case, whatever happens. */
   own<T extends Disposable>(handle: T): T
   /** Opens another handle of the same device, disposed after the case; null when the suite was given an open device. */

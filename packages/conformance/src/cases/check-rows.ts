@@ -60,6 +60,7 @@ export function checkRows(found: FoundRows, expected: ExpectedRows, tolerance: P
   // The oracle's findings say more than these; they come first when both fail.
   if (comparisons.every(({ passed }) => passed)) {
     checkFinite(out, found.dtype)
+    checkZero(found, valueDim)
     if (lse) checkEmpty('lse', lse, found.empty, Number.POSITIVE_INFINITY)
     if (found.maxLogits) checkEmpty('maxLogits', found.maxLogits, found.empty, Number.NEGATIVE_INFINITY)
   }
@@ -79,6 +80,17 @@ function checkFinite(out: HostArray, dtype: FloatDType): void {
     while (i < out.length && Number.isFinite(out[i])) i++
   }
   check(i === out.length, `out: element ${i} of ${out.length} is not finite, or was never written`)
+}
+
+/** What a row that sees no key attends to is exactly nothing. */
+function checkZero({ queryTokens, heads, out, empty }: FoundRows, valueDim: number): void {
+  empty.forEach((isEmpty, i) => {
+    if (!isEmpty) return
+    const [row, token] = [Math.floor(i / queryTokens), i % queryTokens]
+    const at = ((Math.floor(row / heads) * queryTokens + token) * heads + (row % heads)) * valueDim
+    const nonzero = out.subarray(at, at + valueDim).findIndex((value) => value !== 0)
+    check(nonzero < 0, `out: element ${at + nonzero} is of a row that sees no key: expected 0`)
+  })
 }
 
 function checkEmpty(name: string, values: HostArray<'f32'>, empty: Uint8Array, ifEmpty: number): void {

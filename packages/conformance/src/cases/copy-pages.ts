@@ -18,25 +18,43 @@ export interface CopySpec {
   readonly format: KvFormat
   readonly pages: number
   readonly pageSize: number
+  readonly headsKv: number
+  readonly headDim: number
   readonly pairs: number
   readonly pageGap: number
   /** Where the pairs lie. `hostile`: on the device, some with an id outside the cache. */
   readonly table: 'host' | 'hostile'
 }
 
-const DEFAULTS: CopySpec = { format: 'bf16', pages: 12, pageSize: 64, pairs: 4, pageGap: 0, table: 'host' }
+const DEFAULTS: Omit<CopySpec, 'headDim'> = {
+  format: 'bf16',
+  pages: 12,
+  pageSize: 64,
+  headsKv: 1,
+  pairs: 4,
+  pageGap: 0,
+  table: 'host',
+}
 
 /** A case of `copyPages`: the whole cache afterwards, gaps included, bit for bit. */
 export function copyCase(given: Partial<CopySpec>): Case {
-  const spec = { ...DEFAULTS, ...given }
-  const { format, pages, pageSize, pairs, pageGap, table } = spec
-  const packed = kvLayout({ format, pages, pageSize })
+  const usualDim = given.format === 'fp8-584' ? 512 : 576
+  const spec: CopySpec = { ...DEFAULTS, headDim: usualDim, ...given }
+  const { format, pages, pageSize, headsKv, headDim, pairs, pageGap, table } = spec
+  const packed = kvLayout({ format, pages, pageSize, headsKv, headDim })
   const layout = pageGap === 0 ? packed : kvLayout({ ...packed, pageStride: pageLength(packed) + pageGap })
   // What device.copyPages prepares for: the next power of two.
   const problem = copyPagesProblem({ maxPairs: 2 ** Math.ceil(Math.log2(Math.max(pairs, 1))), cache: layout })
-  const gap = pageGap === 0 ? '' : `-gap${pageGap}`
+  const parts = [
+    `n${pairs}of${pages}`,
+    `page${pageSize}`,
+    headsKv === 1 ? null : `kv${headsKv}`,
+    headDim === usualDim ? null : `d${headDim}`,
+    pageGap === 0 ? null : `gap${pageGap}`,
+    table === 'host' ? null : table,
+  ]
   return {
-    name: `copy/${format}/n${pairs}of${pages}-page${pageSize}${gap}${table === 'host' ? '' : `-${table}`}`,
+    name: `copy/${format}/${parts.filter((part) => part !== null).join('-')}`,
     problem: () => (pairs > 0 ? problem : null),
     async run(bench) {
       const { random } = bench

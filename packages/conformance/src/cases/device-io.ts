@@ -62,7 +62,9 @@ export function upload<D extends DType>(
   shape: readonly number[],
   data: HostArray<D>,
 ): Tensor<D> {
-  return bench.own(bench.device.upload(data, { shape, dtype }))
+  const tensor = bench.own(bench.device.upload(data, { shape, dtype }))
+  bench.watch?.(tensor, data)
+  return tensor
 }
 
 /**

@@ -69,12 +69,14 @@ function sparseKeys(spec: SparseSpec, keys: SparseKeysSpec, layout: KvLayout, ra
   const order = random.permutation(tokens)
   const live = Math.min(tokens, Math.max(Math.ceil(tokens / 2), Math.min(keys.keys, tokens) - 1))
   const topkLength = keys.topkLength ? lengths(batch, topk, spec.zeroLengths, random) : null
+  const emptied = Array.from({ length: batch }, () => spec.zeroLengths && !topkLength && random.chance(0.5))
   const indices = new Int32Array(batch * queryTokens * topk)
   const used = new Uint8Array(tokens)
   for (let i = 0; i < indices.length; i++) {
     const request = Math.floor(i / (queryTokens * topk))
     const outside = i % topk >= (topkLength ? topkLength[request] : topk)
-    const hidden = spec.invalid === 'all' || (spec.invalid === 'some' && random.chance(0.1))
+    const hidden =
+      spec.invalid === 'all' || emptied[request] || (spec.invalid === 'some' && random.chance(0.1))
     if (outside) {
       // Garbage: either no token at all, or one that holds NaN.
       indices[i] =

@@ -24,7 +24,7 @@ export interface SparseSpec extends SparseKeysSpec {
   readonly sink: 'none' | 'mixed'
   /** Indices outside the cache: a few, or all. `empty`: topk lengths of 0. */
   readonly invalid: 'some' | 'all' | 'none'
-  /** Whether some topk lengths are 0. */
+  /** Whether some requests have no keys: a topk length of 0, or without lengths no valid index. */
   readonly zeroLengths: boolean
   readonly pageGap: number
   readonly stridedQuery: boolean

@@ -4,7 +4,7 @@ import { type CopySpec, copyCase } from '../cases/copy-pages.js'
 import { type MergeSpec, mergeCase } from '../cases/merge-states.js'
 import type { PrefillSpec } from '../cases/prefill-data.js'
 import { prefillCase } from '../cases/sparse-prefill.js'
-import { product, thin } from './product.js'
+import { distinct, product, thin } from './product.js'
 
 const FORMATS = ['bf16', 'fp16', 'f32', 'e4m3', 'fp8-656', 'fp8-584'] as const
 
@@ -23,9 +23,14 @@ const SHAPES = [
   [114, 384],
 ].map(([keys, topk]) => ({ keys, topk }))
 
-/** FlashMLA's prefill tests (9241ae3). */
+/**
+ * FlashMLA's prefill tests (9241ae3), those of speed included. Its 70,000 query tokens take 20 GB with its heads: fewer
+ * do, for more query tokens than a grid dimension of a launch holds.
+ */
 function flashMlaPrefill(): Partial<PrefillSpec>[] {
   const models = { headDim: [512, 576], heads: [128, 64] }
+  const speed = (headDim: number, heads: number, topk: number, keys: number[]) =>
+    product({ queryTokens: [4096], headDim: [headDim], heads: [heads], topk: [topk], keys, sink: [true] })
   return [
     ...product({ ...models, shape: SHAPES, queryTokens: [1, 62, 213] }).map(({ shape, ...given }) => ({
       ...given,
@@ -38,21 +43,32 @@ function flashMlaPrefill(): Partial<PrefillSpec>[] {
       sink: [false, true],
       topkLength: [false, true],
     }).map(({ shape, ...given }) => ({ ...given, ...shape })),
-    ...[
-      { queryTokens: 1, keys: 128, topk: 128 },
-      { queryTokens: 1, keys: 256, topk: 256 },
-      { queryTokens: 1234, keys: 4321, topk: 4096 },
-      { queryTokens: 4096, keys: 2048, topk: 2048 },
-    ].map((given) => ({ ...given, invalid: 'all' as const, sink: true })),
     ...product({
+      ...models,
+      shape: [
+        { queryTokens: 1, keys: 128, topk: 128 },
+        { queryTokens: 1, keys: 256, topk: 256 },
+        { queryTokens: 1234, keys: 4321, topk: 4096 },
+        { queryTokens: 4096, keys: 2048, topk: 2048 },
+      ],
+      invalid: ['all'] as const,
+      sink: [true],
+      topkLength: [true],
+    }).map(({ shape, ...given }) => ({ ...given, ...shape })),
+    ...product({
+      ...models,
       shape: [
         { keys: 32, topk: 2048 },
         { keys: 64, topk: 8192 },
       ],
       queryTokens: [1, 1024],
+      sink: [true],
+      topkLength: [true],
     }).map(({ shape, ...given }) => ({ ...given, ...shape })),
-    // More query tokens than a grid dimension of a launch holds.
-    { queryTokens: 70_000, heads: 2, keys: 64, topk: 8 },
+    { queryTokens: 70_000, heads: 2, keys: 64, topk: 8, sink: true, topkLength: true },
+    ...speed(576, 128, 2048, [8192, 32768, 65536, 98304, 131072]),
+    ...speed(512, 64, 512, [8192, 32768, 49152, 65536]),
+    ...speed(512, 128, 1024, [8192, 32768, 49152, 65536]),
   ]
 }
 
@@ -144,12 +160,16 @@ function moreCopy(): Partial<CopySpec>[] {
       pageGap: [0, 64],
       table: ['host', 'hostile'] as const,
     }),
+    ...product({
+      format: ['bf16', 'fp16', 'f32', 'e4m3'] as const,
+      headsKv: [1, 3],
+      headDim: [320, 640],
+      pageSize: [5],
+    }),
     { pairs: 1 },
     { pairs: 150, pages: 400, pageSize: 4 },
   ]
 }
-
-const unique = (cases: Case[]): Case[] => [...new Map(cases.map((one) => [one.name, one])).values()]
 
 const cases = (
   prefill: Partial<PrefillSpec>[],
@@ -157,7 +177,7 @@ const cases = (
   append: Partial<AppendSpec>[],
   copy: Partial<CopySpec>[],
 ): Case[] =>
-  unique([
+  distinct([
     ...prefill.map(prefillCase),
     ...merge.map(mergeCase),
     ...append.map(appendCase),

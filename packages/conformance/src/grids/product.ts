@@ -1,3 +1,5 @@
+import type { Case } from '../cases/case.js'
+
 /** Every combination of the given choices, the first property varying slowest. */
 export function product<T extends Record<string, readonly unknown[]>>(
   choices: T,
@@ -16,4 +18,9 @@ export function thin<T>(items: readonly T[], count: number): T[] {
   const chosen = new Set<number>()
   for (let i = 0; chosen.size < count; i++) chosen.add(Math.floor(((i * golden) % 1) * items.length))
   return [...chosen].sort((a, b) => a - b).map((i) => items[i])
+}
+
+/** Without the cases that are there already under the same name. */
+export function distinct(cases: readonly Case[]): Case[] {
+  return [...new Map(cases.map((one) => [one.name, one])).values()]
 }

@@ -1,12 +1,21 @@
 import type { Case } from '../cases/case.js'
 import { sparseCase } from '../cases/sparse-decode.js'
 import type { sparseSpec } from '../cases/sparse-spec.js'
-import { product, thin } from './product.js'
+import { distinct, product, thin } from './product.js'
 
 type Specs = readonly Parameters<typeof sparseSpec>[0][]
 
-/** What FlashMLA's tests (9241ae3) choose indices from: tokens, topk, page size. */
-const SHAPES = [
+interface Shape {
+  readonly keys: number
+  readonly topk: number
+  readonly pageSize: number
+}
+
+const shapes = (list: readonly (readonly [keys: number, topk: number, pageSize: number])[]): Shape[] =>
+  list.map(([keys, topk, pageSize]) => ({ keys, topk, pageSize }))
+
+/** What FlashMLA's tests (9241ae3) choose indices from. */
+const SHAPES = shapes([
   [512, 64, 2],
   [512, 64, 64],
   [512, 64, 69],
@@ -15,50 +24,87 @@ const SHAPES = [
   [2046, 2048, 2],
   [2046, 2048, 64],
   [2046, 2048, 576],
-].map(([keys, topk, pageSize]) => ({ keys, topk, pageSize }))
+])
+const CORNER_SHAPES = shapes([
+  [512, 64, 61],
+  [650, 576, 53],
+])
 
 /** The formats of FlashMLA's tests with what each has: lengths and an extra cache for 584 bytes only. */
-function variants(): Specs {
+function variants(extraShapes: readonly Shape[]): Specs {
   const plain = { format: 'fp8-656' as const }
-  const extras = SHAPES.flatMap((shape) => [false, true].map((topkLength) => ({ ...shape, topkLength })))
+  const extras = extraShapes.flatMap((shape) => [false, true].map((topkLength) => ({ ...shape, topkLength })))
   return [
     plain,
     ...product({ format: ['fp8-584'] as const, topkLength: [false, true], extra: [null, ...extras] }),
   ]
 }
 
-function flashMla(limits: { batch: number; topk: number }): Specs {
-  const bases = product({ shape: SHAPES, heads: [64, 128], queryTokens: [1, 3], batch: [4, 74, 321] })
-  return variants()
-    .flatMap((variant) => bases.map(({ shape, ...base }) => ({ ...variant, ...shape, ...base })))
-    .filter(
-      ({ batch, topk, extra }) =>
-        batch <= limits.batch && topk <= limits.topk && (extra?.topk ?? 0) <= limits.topk,
-    )
-    .map((given) => ({ ...given, sink: 'mixed' as const, scale: 'flashmla' as const }))
+/** Every variant on every base; where FlashMLA also has requests of one length, all indices are valid. */
+function flashMla<Base extends { batch: number; shape: Shape }>(shapes: readonly Shape[], bases: Base[]) {
+  return variants(shapes).flatMap((variant) =>
+    bases.flatMap(({ shape, ...base }) => {
+      const given = { ...variant, ...shape, ...base, scale: 'flashmla' as const }
+      const fixed = base.batch === 74 && !variant.topkLength && !variant.extra?.topkLength
+      return fixed ? [given, { invalid: 'none' as const, ...given }] : [given]
+    }),
+  )
 }
 
-/** All indices invalid, and lengths of 0. */
-const corners: Specs = product({
-  format: ['fp8-656', 'fp8-584'] as const,
-  shape: [
-    { keys: 512, topk: 64, pageSize: 61 },
-    { keys: 650, topk: 576, pageSize: 53 },
-  ],
-  heads: [64, 128],
-  invalid: ['all', 'some'] as const,
-  topkLength: [true, false],
-  sink: ['mixed', 'none'] as const,
-  withExtra: [false, true],
-}).map(({ shape, withExtra, ...given }) => ({
-  ...given,
-  ...shape,
-  batch: 4,
-  queryTokens: 3,
-  zeroLengths: true,
-  scale: 'flashmla' as const,
-  extra: withExtra ? { ...shape, topkLength: given.topkLength } : null,
-}))
+const flashMlaCorrectness = flashMla(
+  SHAPES,
+  product({
+    shape: SHAPES,
+    heads: [64, 128],
+    queryTokens: [1, 3],
+    batch: [4, 74, 321],
+    sink: ['mixed'] as const,
+  }),
+)
+
+/** All indices invalid, and requests without any key. */
+const flashMlaCorner = flashMla(
+  CORNER_SHAPES,
+  product({
+    shape: CORNER_SHAPES,
+    heads: [64, 128],
+    queryTokens: [3],
+    batch: [4, 74, 321],
+    allInvalid: [false, true],
+    zeroLengths: [false, true],
+    sink: ['mixed', 'none'] as const,
+  })
+    .filter(({ allInvalid, zeroLengths, sink }) => allInvalid || zeroLengths || sink === 'mixed')
+    .map(({ allInvalid, ...given }) => (allInvalid ? { ...given, invalid: 'all' as const } : given)),
+)
+
+/** The problems with which FlashMLA's tests measure speed. */
+const flashMlaSpeed: Specs = [
+  ...product({ batch: [2, 64, 74, 128] }).map((given) => ({ heads: 128, keys: 32768, topk: 2048, ...given })),
+  ...product({
+    batch: [2, 64, 74, 128, 148, 256],
+    model: [
+      { heads: 64, extra: { topk: 512 } },
+      { heads: 128, extra: { topk: 1024 } },
+      { heads: 64, extra: { topk: 1024, pageSize: 2, topkLength: true } },
+      { heads: 128, extra: { topk: 1024, pageSize: 2, topkLength: true } },
+    ],
+  }).map(({ batch, model: { heads, extra } }) => ({
+    format: 'fp8-584' as const,
+    batch,
+    heads,
+    keys: 16384,
+    pageSize: 256,
+    extra: { keys: 16384, ...extra },
+  })),
+  ...product({
+    format: ['fp8-656', 'fp8-584'] as const,
+    heads: [64, 128],
+    batch: [148],
+    keys: [32768],
+    topk: [16384],
+  }),
+].map((given) => ({ ...given, queryTokens: 2, scale: 'flashmla' as const }))
 
 const FORMATS = ['bf16', 'fp16', 'f32', 'e4m3', 'fp8-656', 'fp8-584'] as const
 
@@ -129,14 +175,17 @@ function ours(): Specs {
   ]
 }
 
-const unique = (specs: Specs): Case[] => [
-  ...new Map(specs.map((spec) => sparseCase(spec)).map((one) => [one.name, one])).values(),
-]
+const cases = (specs: Specs): Case[] => distinct(specs.map(sparseCase))
 
-export const smokeSparse = (): Case[] => unique(smoke)
+export const smokeSparse = (): Case[] => cases(smoke)
 
-export const standardSparse = (): Case[] =>
-  unique([...smoke, ...thin(flashMla({ batch: 4, topk: 576 }), 30), ...thin(corners, 12), ...ours()])
+export const standardSparse = (): Case[] => {
+  const affordable = flashMlaCorrectness.filter(
+    ({ batch, topk, extra }) => batch === 4 && topk <= 576 && (extra?.topk ?? 0) <= 576,
+  )
+  const corners = flashMlaCorner.filter(({ batch }) => batch === 4)
+  return cases([...smoke, ...thin(affordable, 30), ...thin(corners, 16), ...ours()])
+}
 
 export const fullSparse = (): Case[] =>
-  unique([...smoke, ...flashMla({ batch: 321, topk: 2048 }), ...corners, ...ours()])
+  cases([...smoke, ...flashMlaCorrectness, ...flashMlaCorner, ...flashMlaSpeed, ...ours()])

@@ -18,18 +18,26 @@ export interface AppendInputs {
   readonly descaleK: number
 }
 
+export interface AppendExpected {
+  /** The cache afterwards. */
+  readonly storage: HostArray
+  /** What each token with a slot in the cache becomes, before it is quantised: [tokens with a slot, headsKv, headDim] */
+  readonly keys: readonly Float64Array[]
+}
+
 /** The cache afterwards, from the definition in `AppendKvProblem`. */
-export function appendOracle(inputs: AppendInputs): HostArray {
+export function appendOracle(inputs: AppendInputs): AppendExpected {
   const { problem, tokens, slots, descaleK } = inputs
   const { cache, ropeDim, dtype } = problem
   const storage = inputs.storage.slice()
   const latentDim = cache.headDim - ropeDim
-  const row = new Float64Array(cache.headDim)
+  const keys: Float64Array[] = []
   for (let token = 0; token < tokens; token++) {
     const slot = slots[token]
     if (slot < 0 || slot >= cache.pages * cache.pageSize) continue
     for (let head = 0; head < cache.headsKv; head++) {
       const at = token * cache.headsKv + head
+      const row = new Float64Array(cache.headDim)
       decodeInto(inputs.latent, at * latentDim, row, 0, latentDim, dtype)
       if (inputs.ropeKey) {
         const key = new Float64Array(ropeDim)
@@ -38,9 +46,10 @@ export function appendOracle(inputs: AppendInputs): HostArray {
       }
       const page = Math.floor(slot / cache.pageSize)
       writeToken(cache, storage, page, slot % cache.pageSize, head, row, 0, descaleK)
+      keys.push(row)
     }
   }
-  return storage
+  return { storage, keys }
 }
 
 function rotated(key: Float64Array, token: number, inputs: AppendInputs): Float64Array {

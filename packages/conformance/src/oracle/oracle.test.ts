@@ -203,7 +203,7 @@ test.each([
   const cache = kvLayout({ format: 'f32', pages: 2, pageSize: 2, headDim: WIDTH })
   const problem = appendKvProblem({ maxTokens: 2, cache, ropeDim: 4, dtype: 'f32', rotary, tableLength: 1 })
   const storage = new Float32Array(4 * WIDTH).fill(7)
-  const after = appendOracle({
+  const { storage: after, keys } = appendOracle({
     problem,
     tokens: 2,
     latent: new Float32Array(2 * 12).fill(5),
@@ -216,8 +216,9 @@ test.each([
     descaleK: 1,
   })
   const row = new Float64Array(WIDTH)
-  readToken(cache, after, 1, 1, 0, row, 0)
+  readToken(cache, after as Float32Array, 1, 1, 0, row, 0)
   expect([...row]).toEqual([...Array(12).fill(5), ...expected])
+  expect(keys).toEqual([row])
   expect([...after.subarray(0, 3 * WIDTH)]).toEqual(Array(3 * WIDTH).fill(7))
   expect(storage).toEqual(new Float32Array(4 * WIDTH).fill(7))
 })

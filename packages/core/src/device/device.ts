@@ -75,7 +75,10 @@ export class Device {
     return this.#context.backend.supports(checkProblem(problem))
   }
 
-  /** Live bytes and handles, and the device's own figures where it has them. Usable after disposal. */
+  /**
+   * Live bytes and handles, and the device's own figures where it has them. After disposal it still counts what was not
+   * disposed before.
+   */
   memory(): DeviceMemory {
     const { liveBytes, peakBytes, handles } = this.#context.ledger
     const own = this.#context.disposed ? {} : this.#context.backend.memory?.()

@@ -88,6 +88,15 @@ describe('POLYMLA_BACKENDS', () => {
     ])
   })
 
+  it('says what a package lacks', async () => {
+    const runtime = createRuntime({ env: { POLYMLA_BACKENDS: 'exports-nothing' }, logger: () => {} })
+    expect(await runtime.listDevices()).toMatchObject([
+      {
+        reason: { message: expect.stringMatching(/^default export of exports-nothing: expected a function/) },
+      },
+    ])
+  })
+
   it('a backend that failed to load is an error by its name, until one is registered', async () => {
     const runtime = createRuntime({ env: { POLYMLA_BACKENDS: 'not-a-backend' }, logger: () => {} })
     await expect(runtime.selectDevice('not-a-backend')).rejects.toMatchObject({

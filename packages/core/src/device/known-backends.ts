@@ -1,13 +1,18 @@
 import type { Backend } from '../backend/index.js'
+import { invalidArgument } from '../errors.js'
 
 type Env = Readonly<Record<string, string | undefined>>
 
 /**
- * First-party backends by name. Each is an optional peer: the imports are literal so that bundlers see them, and cast so
- * that core's types do not depend on what is installed.
+ * First-party backends by name. Each is an optional peer: the imports are literal so that bundlers see them, caught so
+ * that bundlers do without what is not installed, and cast so that core's types do not depend on it either.
  */
 const KNOWN: Readonly<Record<string, () => Promise<{ default: () => Backend }>>> = {
-  reference: () => import('@polymla/backend-reference' as string),
+  reference: () => import('@polymla/backend-reference' as string).catch(rethrow),
+}
+
+function rethrow(failure: unknown): never {
+  throw failure
 }
 
 /** What `POLYMLA_BACKENDS` names: the only backends that are probed. Null when it is empty. */
@@ -35,6 +40,13 @@ export async function discoverBackends(
     names.map(async (name) => {
       try {
         const module = await (Object.hasOwn(KNOWN, name) ? KNOWN[name]() : import(/* @vite-ignore */ name))
+        if (typeof module.default !== 'function') {
+          throw invalidArgument(
+            `default export of ${name}`,
+            'a function that makes a backend',
+            module.default,
+          )
+        }
         take(module.default())
       } catch (failure) {
         if (allowed || !isMissing(failure)) fail(name, failure)

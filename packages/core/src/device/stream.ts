@@ -1,5 +1,5 @@
 import type { BackendEvent, BackendPlan, BackendStream } from '../backend/index.js'
-import { invalidArgument, PolymlaError } from '../errors.js'
+import { invalidArgument, inWords, PolymlaError } from '../errors.js'
 import { object } from '../problem/checks.js'
 import type { DeviceContext } from './context.js'
 
@@ -59,7 +59,11 @@ export class Stream {
   assertUsable(context: DeviceContext): void {
     context.assertLive()
     if (this.#context !== context) {
-      throw invalidArgument('stream', `a stream of device ${context.id}`, `a stream of ${this.#context.id}`)
+      throw invalidArgument(
+        'stream',
+        `a stream of this device, ${context.id}`,
+        inWords(`one of another, ${this.#context.id}`),
+      )
     }
     if (this.#disposed) {
       throw new PolymlaError('POLYMLA_DISPOSED', 'the stream was used after it was disposed', {
@@ -128,7 +132,12 @@ export class Event {
     const begin = backendEvent(this.#context, 'earlier', earlier)
     const end = this.backendOn(this.#context)
     if (!begin.query() || !end.query()) {
-      throw invalidArgument('earlier', 'events that are both done', 'work that is not', 'Await event.done()')
+      throw invalidArgument(
+        'earlier',
+        'events that are both done',
+        inWords('work that is not'),
+        'Await event.done()',
+      )
     }
     return end.elapsedSince(begin)
   }
@@ -137,7 +146,11 @@ export class Event {
   backendOn(context: DeviceContext): BackendEvent {
     context.assertLive()
     if (this.#context !== context) {
-      throw invalidArgument('event', `an event of device ${context.id}`, `an event of ${this.#context.id}`)
+      throw invalidArgument(
+        'event',
+        `an event of this device, ${context.id}`,
+        inWords(`one of another, ${this.#context.id}`),
+      )
     }
     if (this.#disposed) {
       throw new PolymlaError('POLYMLA_DISPOSED', 'the event was used after it was disposed', {

@@ -1,6 +1,6 @@
 import { newTensor } from '../device/allocate.js'
 import type { Stream } from '../device/stream.js'
-import { invalidArgument, PolymlaError } from '../errors.js'
+import { invalidArgument, inWords, PolymlaError } from '../errors.js'
 import type { KvStorage } from '../kv-cache/storage.js'
 import type { Integers } from '../ops/integers.js'
 import { sparsePrefill } from '../ops/sparse-prefill.js'
@@ -200,7 +200,7 @@ function denseLaunch(
   cacheSeqlens: Integers | null,
 ): Launch {
   if (!blockTable || !cacheSeqlens) {
-    throw invalidArgument('blockTable and cacheSeqlens', 'both, for dense attention', 'null')
+    throw invalidArgument('blockTable and cacheSeqlens', 'both, for dense attention', inWords('null'))
   }
   const problem = decodeProblem({
     ...shape,
@@ -229,7 +229,8 @@ function sparseLaunch(
   topkLength: Integers | null,
   extraTopkLength: Integers | null,
 ): Launch {
-  const { q, descaleQ } = run
+  const { descaleQ, ...given } = run
+  const { q } = given
   checkScale('descaleQ', descaleQ, false)
   const extraCache = extraKCache && storageOf('extraKCache', extraKCache, q.shape[3])
   const problem = sparseDecodeProblem({
@@ -251,7 +252,7 @@ function sparseLaunch(
     ...(extraTopkLength && { extraTopkLength }),
   }
   return (out, lse) => {
-    const all = { ...run, indices, sink, extraCache, extraIndices, out, lse }
+    const all = { ...given, indices, sink, extraCache, extraIndices, out, lse }
     plan.accept(all, shape.maxBatch)
     plan.update(step, run)
     plan.run(all)

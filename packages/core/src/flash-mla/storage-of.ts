@@ -1,4 +1,4 @@
-import { invalidArgument } from '../errors.js'
+import { invalidArgument, inWords } from '../errors.js'
 import { type KvFormat, kvLayout } from '../kv-cache/formats.js'
 import { KvStorage } from '../kv-cache/storage.js'
 import { checkStorageTensor } from '../ops/tensor-args.js'
@@ -35,7 +35,7 @@ function formatOf(path: string, { dtype, shape }: Tensor): KvFormat {
       throw invalidArgument(
         path,
         'bf16, f16, f32, e4m3, or u8 with 656 or 584 bytes per token',
-        `${dtype} [${shape}]`,
+        inWords(`${dtype} [${shape}]`),
       )
   }
 }

@@ -76,6 +76,10 @@ describe('kvLayout', () => {
       'format: expected one of bf16, fp16, f32, e4m3, fp8-656, fp8-584, found "fp8"',
     ],
     [{ format: 'toString', pages: 1 }, 'format: expected one of'],
+    [
+      { format: 'bf16', pages: 1, pagesize: 32 },
+      'layout.pagesize: expected one of the options format, pages',
+    ],
     [{ format: 'bf16' }, 'pages: expected an integer from 0 to 2^53 - 1, found undefined'],
     [{ format: 'bf16', pages: -1 }, 'pages: expected'],
     [{ format: 'bf16', pages: 1.5 }, 'pages: expected'],

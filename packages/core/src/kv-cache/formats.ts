@@ -1,6 +1,7 @@
 import type { DType } from '../dtype/index.js'
 import { itemSize } from '../dtype/index.js'
 import { invalidArgument } from '../errors.js'
+import { options } from '../problem/checks.js'
 
 /**
  * What a token of a KV cache looks like in memory.
@@ -85,19 +86,17 @@ export interface KvLayoutOptions {
  * @throws `POLYMLA_INVALID_ARGUMENT` for an unknown format, numbers that are not counts, a head dim that is no
  * multiple of 16 or not that of a packed format, a stride shorter than a page, or a cache of 2^53 bytes or more.
  */
-export function kvLayout(options: KvLayoutOptions): KvLayout {
-  if (typeof options !== 'object' || options === null) {
-    throw invalidArgument('layout', 'an object with at least format and pages', options)
-  }
-  const { format } = options
+export function kvLayout(given: KvLayoutOptions): KvLayout {
+  const known = ['format', 'pages', 'pageSize', 'headsKv', 'headDim', 'pageStride'] as const
+  const { format } = options('layout', given, known)
   if (!isKvFormat(format)) {
     throw invalidArgument('format', `one of ${Object.keys(KV_FORMATS).join(', ')}`, format)
   }
   const { dtype, packed } = KV_FORMATS[format]
-  const pages = count('pages', options.pages, 0)
-  const pageSize = count('pageSize', options.pageSize ?? 64, 1)
-  const headsKv = count('headsKv', options.headsKv ?? 1, 1)
-  const headDim = count('headDim', options.headDim ?? packed?.headDim ?? 576, 1)
+  const pages = count('pages', given.pages, 0)
+  const pageSize = count('pageSize', given.pageSize ?? 64, 1)
+  const headsKv = count('headsKv', given.headsKv ?? 1, 1)
+  const headDim = count('headDim', given.headDim ?? packed?.headDim ?? 576, 1)
   if (packed && headDim !== packed.headDim) {
     throw invalidArgument('headDim', `${packed.headDim}, the width of ${format}`, headDim)
   }
@@ -105,7 +104,7 @@ export function kvLayout(options: KvLayoutOptions): KvLayout {
   if (headDim % 16 !== 0) throw invalidArgument('headDim', 'a multiple of 16', headDim)
 
   const page = pageSize * headsKv * (packed?.tokenBytes ?? headDim)
-  const pageStride = count('pageStride', options.pageStride ?? page, 1)
+  const pageStride = count('pageStride', given.pageStride ?? page, 1)
   if (pageStride < page)
     throw invalidArgument('pageStride', `at least ${page}, the length of a page`, pageStride)
   if (!Number.isSafeInteger(Math.max(pages, 1) * pageStride * itemSize(dtype))) {

@@ -1,8 +1,8 @@
 import type { Device } from '../device/device.js'
 import type { Stream } from '../device/stream.js'
-import { invalidArgument, PolymlaError } from '../errors.js'
+import { invalidArgument, inWords, PolymlaError } from '../errors.js'
 import { hostIntegers } from '../ops/integers.js'
-import { INT32_MAX, integer } from '../problem/checks.js'
+import { INT32_MAX, integer, object } from '../problem/checks.js'
 import { type KvLayout, type KvLayoutOptions, kvLayout } from './formats.js'
 import { outOfPages, PageAllocator } from './page-allocator.js'
 import { PrefixIndex } from './prefix-index.js'
@@ -48,7 +48,8 @@ export class PagedKvCache {
    * number, page · pageSize + offset, would not fit in 32 bits, and `POLYMLA_OUT_OF_MEMORY`.
    */
   constructor(device: Device, options: KvCacheOptions) {
-    const layout = kvLayout(options)
+    const { layers = 1, ...given } = object('options', options)
+    const layout = kvLayout(given)
     const { pages, pageSize } = layout
     if (pages * pageSize > INT32_MAX) {
       throw invalidArgument(
@@ -58,7 +59,7 @@ export class PagedKvCache {
       )
     }
     this.layout = layout
-    this.layers = createLayers(device, layout, integer('layers', options.layers ?? 1, 1, MAX_LAYERS))
+    this.layers = createLayers(device, layout, integer('layers', layers, 1, MAX_LAYERS))
     this.#device = device
     this.#allocator = new PageAllocator(pages)
     this.#prefixes = new PrefixIndex(this.#allocator, pageSize)
@@ -269,7 +270,8 @@ export class PagedKvCache {
     const state = this.#sequences.get(sequence)
     if (state) return state
     if (!(sequence instanceof Sequence)) throw invalidArgument(path, 'a sequence of this cache', sequence)
-    if (!sequence.disposed) throw invalidArgument(path, 'a sequence of this cache', 'one of another cache')
+    if (!sequence.disposed)
+      throw invalidArgument(path, 'a sequence of this cache', inWords('one of another cache'))
     throw new PolymlaError('POLYMLA_DISPOSED', `${path} was used after it was freed`, { path })
   }
 

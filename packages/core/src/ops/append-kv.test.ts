@@ -106,6 +106,7 @@ describe('appendKv', () => {
 
   it.each<[string, (made: ReturnType<typeof setup>) => object]>([
     ['input', () => null as never],
+    ['input.rotery', ({ rotary }) => ({ rotery: rotary })],
     ['latent', () => ({ latent: 5 })],
     ['latent', ({ input }) => ({ latent: input.cache.tensor })],
     ['latent.shape[2]', ({ input }) => ({ latent: input.ropeKey })],
@@ -121,6 +122,7 @@ describe('appendKv', () => {
     ['slots[4]', () => ({ slots: [0, 1, 2, 3, Symbol('4')] })],
     ['slots', ({ input }) => ({ slots: input.latent })],
     ['rotary', () => ({ rotary: true })],
+    ['rotary.stile', ({ rotary }) => ({ rotary: { ...rotary, stile: 'neox' } })],
     ['rotary.table', () => ({ rotary: {} })],
     ['rotary.table', ({ input, rotary }) => ({ rotary: { ...rotary, table: input.latent } })],
     ['rotary.style', ({ rotary }) => ({ rotary: { ...rotary, style: 'none' } })],

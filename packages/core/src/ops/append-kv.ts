@@ -1,7 +1,7 @@
 import type { DeviceContext } from '../device/context.js'
 import type { Stream } from '../device/stream.js'
 import type { KvStorage } from '../kv-cache/storage.js'
-import { object, oneOf } from '../problem/checks.js'
+import { oneOf, options } from '../problem/checks.js'
 import { type AppendKvProblem, appendKvProblem } from '../problem/index.js'
 import type { Tensor } from '../tensor/tensor.js'
 import type { Integers } from './integers.js'
@@ -33,10 +33,13 @@ export interface AppendKvInput {
 
 /** See {@link AppendKvProblem}. Slots and positions on the host are checked; a slot on the device is skipped when outside. */
 export function appendKv(context: DeviceContext, input: AppendKvInput): void {
-  const { latent, ropeKey = null, cache, rotary = null } = object('input', input)
+  const known = ['latent', 'ropeKey', 'slots', 'cache', 'rotary', 'descaleK', 'stream'] as const
+  const { latent, ropeKey = null, cache, rotary = null } = options('input', input, known)
   checkRank('latent', latent, 3)
   if (ropeKey !== null) checkRank('ropeKey', ropeKey, 3)
-  if (rotary !== null) checkRank('rotary.table', object('rotary', rotary).table, 2)
+  if (rotary !== null) {
+    checkRank('rotary.table', options('rotary', rotary, ['style', 'table', 'positions']).table, 2)
+  }
   const storage = checkCache(context, 'cache', cache)
   const { layout } = cache
   const tokens = latent.shape[0]

@@ -59,6 +59,7 @@ describe('mergeStates', () => {
 
   it.each<[string, (input: ReturnType<typeof setup>['input']) => object | null]>([
     ['input', () => null],
+    ['input.lsse', ({ lse }) => ({ lsse: lse })],
     ['outs', () => ({ outs: undefined })],
     ['outs', ({ out }) => ({ outs: out })],
     ['out', () => ({ out: 5 })],
@@ -138,6 +139,7 @@ describe('sparsePrefill', () => {
 
   it.each<[string, (input: ReturnType<typeof setup>['input']) => object | null]>([
     ['input', () => null],
+    ['input.lsse', ({ lse }) => ({ lsse: lse })],
     ...(['q', 'kv', 'indices', 'out'] as const).map((name): [string, () => object] => [
       name,
       () => ({ [name]: {} }),

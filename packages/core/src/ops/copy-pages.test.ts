@@ -61,6 +61,7 @@ describe('copyPages', () => {
       ['pages.shape[1]', { cache, pages: triples }],
       ['cache', { cache: flat, pages: [] }],
       ['input', undefined],
+      ['input.page', { cache, pages: [], page: [] }],
     ] as const) {
       expect(() => device.copyPages(input as never)).toThrow(coded('POLYMLA_INVALID_ARGUMENT', path))
     }

@@ -2,7 +2,7 @@ import type { DeviceContext } from '../device/context.js'
 import type { Stream } from '../device/stream.js'
 import { invalidArgument } from '../errors.js'
 import type { KvStorage } from '../kv-cache/storage.js'
-import { object } from '../problem/checks.js'
+import { options } from '../problem/checks.js'
 import { copyPagesProblem } from '../problem/index.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { hostIntegers, type Integers } from './integers.js'
@@ -19,7 +19,7 @@ export interface CopyPagesInput {
 
 /** See {@link CopyPagesProblem}. Pairs on the host are checked; one on the device is skipped when outside the cache. */
 export function copyPages(context: DeviceContext, input: CopyPagesInput): void {
-  const { cache, pages } = object('input', input)
+  const { cache, pages } = options('input', input, ['cache', 'pages', 'stream'])
   const storage = checkCache(context, 'cache', cache)
   const { layout } = cache
   const host = hostIntegers('pages', pages)

@@ -1,6 +1,6 @@
 import type { DeviceContext } from '../device/context.js'
 import type { Stream } from '../device/stream.js'
-import { object } from '../problem/checks.js'
+import { options } from '../problem/checks.js'
 import { type MergeStatesProblem, mergeStatesProblem } from '../problem/index.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { launchOnce, opPlan } from './op-plans.js'
@@ -20,7 +20,7 @@ export interface MergeStatesInput {
 
 /** See {@link MergeStatesProblem}. */
 export function mergeStates(context: DeviceContext, input: MergeStatesInput): void {
-  const { outs, lses, out, lse = null } = object('input', input)
+  const { outs, lses, out, lse = null } = options('input', input, ['outs', 'lses', 'out', 'lse', 'stream'])
   checkRank('outs', outs, 5)
   checkRank('out', out, 4)
   const [parts, batch, queryTokens, heads, valueDim] = outs.shape

@@ -1,6 +1,6 @@
 import type { DeviceContext } from '../device/context.js'
 import type { Stream } from '../device/stream.js'
-import { object } from '../problem/checks.js'
+import { options } from '../problem/checks.js'
 import { type SparsePrefillProblem, sparsePrefillProblem } from '../problem/index.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { launchOnce, opPlan } from './op-plans.js'
@@ -30,7 +30,18 @@ export interface SparsePrefillInput {
 
 /** See {@link SparsePrefillProblem}. */
 export function sparsePrefill(context: DeviceContext, input: SparsePrefillInput): void {
-  const { q, kv, indices, out } = object('input', input)
+  const { q, kv, indices, out } = options('input', input, [
+    'q',
+    'kv',
+    'indices',
+    'softmaxScale',
+    'topkLength',
+    'sink',
+    'out',
+    'maxLogits',
+    'lse',
+    'stream',
+  ])
   const { topkLength = null, sink = null, maxLogits = null, lse = null } = input
   for (const [name, tensor] of Object.entries({ q, kv, indices, out })) checkRank(name, tensor, 3)
   const [queryTokens, heads, headDim] = q.shape

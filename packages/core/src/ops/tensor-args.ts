@@ -1,6 +1,6 @@
 import type { DeviceContext } from '../device/context.js'
 import type { DType } from '../dtype/index.js'
-import { invalidArgument } from '../errors.js'
+import { invalidArgument, inWords } from '../errors.js'
 import { type KvLayout, storageDType, storageShape, storageStrides } from '../kv-cache/formats.js'
 import { KvStorage } from '../kv-cache/storage.js'
 import { disposedTensor, Tensor } from '../tensor/tensor.js'
@@ -9,7 +9,7 @@ import { disposedTensor, Tensor } from '../tensor/tensor.js'
 export function checkRank(path: string, tensor: Tensor, rank: number): void {
   if (!(tensor instanceof Tensor)) throw invalidArgument(path, 'a tensor', tensor)
   if (tensor.shape.length !== rank) {
-    throw invalidArgument(path, `${rank} dimensions`, `[${tensor.shape.join(', ')}]`)
+    throw invalidArgument(path, `${rank} dimensions`, inWords(`[${tensor.shape.join(', ')}]`))
   }
 }
 
@@ -28,23 +28,27 @@ export function checkTensor<D extends DType>(
   if (!(tensor instanceof Tensor)) throw invalidArgument(path, `a ${dtype} tensor`, tensor)
   if (tensor.disposed) throw disposedTensor(tensor)
   if (tensor.context !== context) {
-    throw invalidArgument(path, `a tensor of device ${context.id}`, `a tensor of ${tensor.device}`)
+    throw invalidArgument(
+      path,
+      `a tensor of this device, ${context.id}`,
+      inWords(`one of another, ${tensor.device}`),
+    )
   }
   if (tensor.dtype !== dtype) throw invalidArgument(path, `dtype ${dtype}`, tensor.dtype)
   if (tensor.shape.length !== shape.length) {
-    throw invalidArgument(path, `shape [${shape.join(', ')}]`, `[${tensor.shape.join(', ')}]`)
+    throw invalidArgument(path, `shape [${shape.join(', ')}]`, inWords(`[${tensor.shape.join(', ')}]`))
   }
   for (let i = 0; i < shape.length; i++) {
     if (tensor.shape[i] !== shape[i]) {
       throw invalidArgument(
         `${path}.shape[${i}]`,
         `${shape[i]}`,
-        `${tensor.shape[i]} of [${tensor.shape.join(', ')}]`,
+        inWords(`${tensor.shape[i]} of [${tensor.shape.join(', ')}]`),
       )
     }
   }
   if (layout === 'contiguous' && !tensor.contiguous) {
-    throw invalidArgument(path, 'a contiguous tensor', `strides [${tensor.strides.join(', ')}]`)
+    throw invalidArgument(path, 'a contiguous tensor', inWords(`strides [${tensor.strides.join(', ')}]`))
   }
 }
 
@@ -91,7 +95,11 @@ export function checkCache(
   const tensor = cache.tensor
   if (tensor.disposed) throw disposedTensor(tensor)
   if (tensor.context !== context) {
-    throw invalidArgument(path, `a cache on device ${context.id}`, `one on ${tensor.device}`)
+    throw invalidArgument(
+      path,
+      `a cache on this device, ${context.id}`,
+      inWords(`one on another, ${tensor.device}`),
+    )
   }
   return tensor
 }
@@ -108,7 +116,11 @@ export function checkStorageTensor(
   checkTensor(context, path, tensor, storageDType(layout), shape, 'strided')
   for (let i = 0; i < 4; i++) {
     if (tensor.strides[i] !== strides[i] && shape[i] > 1) {
-      throw invalidArgument(path, `strides [${strides.join(', ')}]`, `[${tensor.strides.join(', ')}]`)
+      throw invalidArgument(
+        path,
+        `strides [${strides.join(', ')}]`,
+        inWords(`[${tensor.strides.join(', ')}]`),
+      )
     }
   }
 }

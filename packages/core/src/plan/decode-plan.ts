@@ -5,7 +5,7 @@ import { invalidArgument } from '../errors.js'
 import type { KvStorage } from '../kv-cache/storage.js'
 import { hostIntegers, type Integers } from '../ops/integers.js'
 import { checkCache, checkScale, checkTensor } from '../ops/tensor-args.js'
-import { object } from '../problem/checks.js'
+import { options as known, object } from '../problem/checks.js'
 import type { DecodeProblem } from '../problem/index.js'
 import type { Tensor } from '../tensor/tensor.js'
 import type { Mutable } from './mutable.js'
@@ -42,6 +42,8 @@ export interface DecodeRun {
   readonly descaleK?: number
   readonly stream?: Stream
 }
+
+const RUN = ['q', 'cache', 'out', 'lse', 'descaleQ', 'descaleK', 'stream'] as const
 
 /** Dense decode: update once per step, run once per layer. See {@link DecodeProblem} for what it computes. */
 export class DecodePlan extends Plan<DecodeProblem, 'seqlens' | 'treeMask' | 'blockTable', DecodeRun> {
@@ -139,7 +141,7 @@ export class DecodePlan extends Plan<DecodeProblem, 'seqlens' | 'treeMask' | 'bl
   /** Checks the arguments of a run of `batch` requests and takes them over. @internal */
   accept(run: DecodeRun, batch: number): void {
     const { problem, context } = this
-    const { q, out, lse = null } = object('run', run)
+    const { q, out, lse = null } = known('run', run, RUN)
     this.#qShape[0] = batch
     this.#outShape[0] = batch
     this.#lseShape[0] = batch

@@ -87,6 +87,7 @@ describe('run', () => {
       ['q', { ...run, q: foreign }],
       ['q', { ...run, q: { ...run.q } }],
       ['lse', { ...run, lse: 5 }],
+      ['run.descalek', { ...run, descalek: 2 }],
       ['cache', { ...run, cache: null }],
       ['cache', { ...run, cache: { layout, tensor: run.cache.tensor } }],
       ['cache', { ...run, cache: other.device.createKvStorage(layout) }],

@@ -139,6 +139,7 @@ describe('run', () => {
       ['indices', { ...all, indices: run.q }],
       ['out', { ...all, out: run.q }],
       ['lse', { ...all, lse: run.out }],
+      ['run.descaleQ', { ...all, descaleQ: 1 }],
       ['sink', { ...all, sink: run.lse }],
       ['cache', { ...all, cache: extras.extraCache }],
       ['extraCache', { ...all, extraCache: run.cache }],

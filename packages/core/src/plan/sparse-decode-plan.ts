@@ -6,7 +6,7 @@ import { invalidArgument } from '../errors.js'
 import type { KvStorage } from '../kv-cache/storage.js'
 import { hostIntegers, type Integers } from '../ops/integers.js'
 import { checkCache, checkOptional, checkScale, checkTensor } from '../ops/tensor-args.js'
-import { integer, object } from '../problem/checks.js'
+import { integer, options as known, object } from '../problem/checks.js'
 import type { SparseDecodeProblem } from '../problem/index.js'
 import { sparseLengths } from '../scheduler/index.js'
 import type { Tensor } from '../tensor/tensor.js'
@@ -42,6 +42,19 @@ export interface SparseDecodeRun {
   readonly descaleK?: number
   readonly stream?: Stream
 }
+
+const RUN = [
+  'q',
+  'cache',
+  'indices',
+  'sink',
+  'extraCache',
+  'extraIndices',
+  'out',
+  'lse',
+  'descaleK',
+  'stream',
+] as const
 
 /** FlashMLA's unit of sparse work (9241ae3): its kernels take 64 indices at a time. */
 const INDICES_PER_PAGE = 64
@@ -144,7 +157,7 @@ export class SparseDecodePlan extends Plan<
   accept(run: SparseDecodeRun, batch: number): void {
     const { problem, context } = this
     const { queryTokens, heads, cache: layout, extra } = problem
-    const { q, indices, out, lse = null } = object('run', run)
+    const { q, indices, out, lse = null } = known('run', run, RUN)
     checkTensor(context, 'q', q, problem.dtype, [batch, queryTokens, heads, layout.headDim], 'strided')
     checkTensor(context, 'indices', indices, 'i32', [batch, queryTokens, problem.topk], 'contiguous')
     checkTensor(

@@ -1,5 +1,5 @@
 import type { DeviceContext } from '../device/context.js'
-import { invalidArgument } from '../errors.js'
+import { invalidArgument, inWords } from '../errors.js'
 import type { Integers } from '../ops/integers.js'
 import { checkRank, checkTensor } from '../ops/tensor-args.js'
 import type { DecodeProblem } from '../problem/index.js'
@@ -45,7 +45,7 @@ export function checkBlockTable(
       throw invalidArgument(
         'blockTable',
         `${batch} rows of at most ${blockTableWidth} page ids`,
-        `${table.length} page ids`,
+        inWords(`${table.length} page ids`),
       )
     }
   }

@@ -1,4 +1,4 @@
-import { invalidArgument } from '../errors.js'
+import { invalidArgument, inWords } from '../errors.js'
 
 export const INT32_MAX = 2 ** 31 - 1
 
@@ -36,11 +36,15 @@ export function object<T extends object>(path: string, value: T): T {
   return value
 }
 
-/** As {@link object}, refusing misspelt names too. */
+/** As {@link object}, refusing misspelt names too. Allocates nothing: runs are checked by it. */
 export function options<T extends object>(path: string, value: T, known: readonly (keyof T & string)[]): T {
-  for (const name of Object.keys(object(path, value))) {
+  for (const name in object(path, value)) {
     if (!known.includes(name as keyof T & string)) {
-      throw invalidArgument(`${path}.${name}`, `one of the options ${known.join(', ')}`, 'an unknown option')
+      throw invalidArgument(
+        `${path}.${name}`,
+        `one of the options ${known.join(', ')}`,
+        inWords('an unknown option'),
+      )
     }
   }
   return value
@@ -52,7 +56,7 @@ export function softmaxScale(path: string, value: unknown): number {
     throw invalidArgument(
       path,
       'the softmax scale',
-      'nothing',
+      inWords('nothing'),
       'Pass the scale, or compute it with softmaxScaleFromConfig(config)',
     )
   }

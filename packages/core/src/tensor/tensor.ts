@@ -2,7 +2,7 @@ import type { BackendBuffer, TensorRef } from '../backend/index.js'
 import type { DeviceContext } from '../device/context.js'
 import type { Stream } from '../device/stream.js'
 import { type DType, type HostArray, hostArray, itemSize } from '../dtype/index.js'
-import { invalidArgument, PolymlaError } from '../errors.js'
+import { invalidArgument, inWords, PolymlaError } from '../errors.js'
 import { integer, object } from '../problem/checks.js'
 import { hostBytes } from './host-bytes.js'
 import {
@@ -123,13 +123,16 @@ export class Tensor<D extends DType = DType> implements TensorRef {
       throw invalidArgument(
         'view',
         `elements within the ${available} of this tensor`,
-        `[${offset}, ${offset + span})`,
+        inWords(`[${offset}, ${offset + span})`),
       )
     }
     return this.#view(extents, strides, this.byteOffset + offset * itemSize(this.dtype))
   }
 
-  /** Enqueues a copy of host data into this contiguous tensor; the data is the caller's again at once. */
+  /**
+   * Enqueues a copy of host data into this contiguous tensor. The data is the caller's again at once, so it is copied
+   * before the call returns: write what is very large in slices.
+   */
   write(data: ArrayBufferView, options: { stream?: Stream } = {}): void {
     const context = this.#storage.context
     const bytes = hostBytes('data', data, this.dtype, this.size)
@@ -183,7 +186,7 @@ export class Tensor<D extends DType = DType> implements TensorRef {
 
   #requireContiguous(call: string): void {
     if (!this.contiguous)
-      throw invalidArgument(call, 'a contiguous tensor', `strides [${this.strides.join(', ')}]`)
+      throw invalidArgument(call, 'a contiguous tensor', inWords(`strides [${this.strides.join(', ')}]`))
   }
 
   #view(shape: readonly number[], strides: readonly number[], byteOffset: number): Tensor<D> {
@@ -200,18 +203,26 @@ export function disposedTensor(tensor: Tensor): PolymlaError {
   )
 }
 
+/** Elements that are copied before the event loop gets its turn. */
+const GATHERED_AT_ONCE = 2 ** 20
+
 /** Row-major copy of the elements that strides pick from `source`. */
-function gather<D extends DType>(
+async function gather<D extends DType>(
   source: HostArray<D>,
   dtype: D,
   shape: readonly number[],
   strides: readonly number[],
-): HostArray<D> {
+): Promise<HostArray<D>> {
   const result = hostArray(dtype, elementCount(shape))
   const row = shape[shape.length - 1]
   const index = new Array<number>(shape.length - 1).fill(0)
   let from = 0
+  let pause = GATHERED_AT_ONCE
   for (let to = 0; to < result.length; to += row) {
+    if (to >= pause) {
+      await new Promise((resolve) => setTimeout(resolve))
+      pause = to + GATHERED_AT_ONCE
+    }
     result.set(source.subarray(from, from + row) as never, to)
     for (let dim = index.length - 1; dim >= 0; dim--) {
       from += strides[dim]

@@ -70,6 +70,17 @@ export const otherOpFaults = {
         ? { ...problem, rotary: 'neox' }
         : problem,
   },
+  'e4m3 off by one step': {
+    caughtBy: 'append/fp8-656/t9-page64-kv1-d576r64-bf16-interleaved',
+    after: async (problem, args, memory) => {
+      if (problem.op !== 'appendKv' || problem.cache.format !== 'fp8-656') return
+      const { pageSize, pageStride } = problem.cache
+      const slots = await memory.read(args.slots)
+      await edit<Uint8Array>(memory, args.cache, (cache) => {
+        cache[Math.floor(slots[0] / pageSize) * pageStride + (slots[0] % pageSize) * 656]--
+      })
+    },
+  },
   'only the first page copied': {
     caughtBy: 'copy/bf16/n4of12-page64',
     before: (problem) => (problem.op === 'copyPages' ? { pairs: 1 } : {}),
