@@ -119,16 +119,35 @@ describe('the reference backend', () => {
   })
 
   it('lets a process end that disposes nothing', async () => {
-    const script = `
-      import { createDevice } from '@polymla/core'
-      import '@polymla/backend-reference/register'
-      const device = await createDevice('reference')
-      device.zeros({ shape: [2 ** 24], dtype: 'u8' })
-      await device.synchronize()
-      console.log('done')`
-    const root = fileURLToPath(new URL('..', import.meta.url))
-    const args = ['--input-type=module', '--eval', script]
-    const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: root, timeout: 30_000 })
-    expect(stdout).toBe('done\n')
+    expect(
+      await runAlone(`
+        device.zeros({ shape: [2 ** 24], dtype: 'u8' })
+        await device.synchronize()
+        console.log('done')`),
+    ).toBe('done\n')
+  })
+
+  it('leaves no open handle behind', async () => {
+    expect(
+      await runAlone(`
+        device.zeros({ shape: [2 ** 24], dtype: 'u8' }).dispose()
+        await device.dispose()
+        await new Promise((resolve) => setImmediate(resolve))
+        const inputs = ['PipeWrap', 'TTYWrap'] // what the standard streams may be
+        console.log(process.getActiveResourcesInfo().filter((name) => !inputs.includes(name)).length)`),
+    ).toBe('0\n')
   })
 })
+
+/** Runs a program with an open device in a process of its own, on the builds; returns what it prints. */
+async function runAlone(program: string): Promise<string> {
+  const script = `
+    import { createDevice } from '@polymla/core'
+    import '@polymla/backend-reference/register'
+    const device = await createDevice('reference')
+    ${program}`
+  const root = fileURLToPath(new URL('..', import.meta.url))
+  const args = ['--input-type=module', '--eval', script]
+  const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: root, timeout: 30_000 })
+  return stdout
+}
