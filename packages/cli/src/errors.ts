@@ -21,7 +21,7 @@ export function exitCodeOf(error: unknown): number {
 }
 
 /** Prints an error on stderr: code and message; with a stack only where it is a bug, or POLYMLA_DEBUG is 1. */
-export function printError(io: Io, error: unknown): void {
+export function printError(io: Pick<Io, 'stderr' | 'env'>, error: unknown): void {
   const style = styleOf(io.stderr, io.env)
   const code = isPolymlaError(error) ? error.code : 'POLYMLA_INTERNAL'
   const message = error instanceof Error ? error.message : String(error)

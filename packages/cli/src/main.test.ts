@@ -1,5 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { closeSync, existsSync, openSync } from 'node:fs'
+import type { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
@@ -38,6 +40,18 @@ test('a reader that leaves early is no crash', async () => {
   child.stdout.destroy()
   const [[code], stderr] = await Promise.all([once(child, 'close'), text(child.stderr)])
   expect({ code, stderr }).toEqual({ code: 141, stderr: '' })
+})
+
+test.runIf(existsSync('/dev/full'))('a full disk is an error in words', async () => {
+  const full = openSync('/dev/full', 'w')
+  const child = spawn(process.execPath, [BUILT, 'devices'], {
+    env: { PATH: process.env.PATH },
+    stdio: ['ignore', full, 'pipe'],
+  })
+  closeSync(full)
+  const [[code], stderr] = await Promise.all([once(child, 'close'), text(child.stderr as Readable)])
+  expect(stderr).toMatch(/^error POLYMLA_INVALID_ARGUMENT stdout: expected .*, found ENOSPC.*\n$/)
+  expect(code).toBe(1)
 })
 
 test('Ctrl-C ends a run in order', async () => {

@@ -1,12 +1,17 @@
 #!/usr/bin/env node
+import { invalidArgument, inWords } from '@polymla/core'
 import { main } from './cli.js'
+import { EXIT, printError } from './errors.js'
 
 // A reader that leaves early, such as `head`, ends the command as it would any other: by SIGPIPE's exit code.
 const SIGPIPE_EXIT = 141
 for (const output of [process.stdout, process.stderr]) {
   output.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(SIGPIPE_EXIT)
-    throw error
+    if (output === process.stdout) {
+      printError(process, invalidArgument('stdout', 'a place that takes output', inWords(error.message)))
+    }
+    process.exit(EXIT.failed)
   })
 }
 
