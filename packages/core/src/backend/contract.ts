@@ -60,6 +60,8 @@ export interface BackendDevice {
   adopt?(pointer: bigint, bytes: number): BackendBuffer
   /** Device memory in bytes, where the device knows. */
   memory?(): { readonly totalBytes: number; readonly freeBytes: number }
+  /** Measures, for some hundred milliseconds and with no work enqueued, what the device can do at best. */
+  measurePeaks?(): Promise<DevicePeaks>
 
   createStream(): BackendStream
   /** A stream over a native one that somebody else owns and keeps alive. Absent: the device cannot. */
@@ -72,6 +74,16 @@ export interface BackendDevice {
 
   /** Waits for all work, then releases everything. The last call. */
   dispose(): Promise<void>
+}
+
+/** What a device can do at best, as measured: the denominators of an efficiency. 0: not measured. */
+export interface DevicePeaks {
+  /** Bytes per second read from memory that no cache holds. */
+  readonly readBytesPerSecond: number
+  /** Multiply-adds per second, each counted as two, summed in fp32 by the unit that kernels use for such operands. */
+  readonly f32FlopsPerSecond: number
+  readonly bf16FlopsPerSecond: number
+  readonly f16FlopsPerSecond: number
 }
 
 /** Device memory. Only its backend knows what it is; core passes it on and reads no more than its address. */

@@ -202,3 +202,35 @@ it('keeps a paged cache', async () => {
   cache.dispose()
   expectNothingLeft(open)
 })
+
+describe('measurePeaks', () => {
+  const peaks = { readBytesPerSecond: 1, f32FlopsPerSecond: 2, bf16FlopsPerSecond: 3, f16FlopsPerSecond: 2 }
+
+  it('is what the backend measures, once the default stream is empty', async () => {
+    const { device, memory } = await openMemory({ peaks, pending: true })
+    let measured = false
+    const measuring = device.measurePeaks().then((found) => {
+      measured = true
+      return found
+    })
+    await new Promise(setImmediate)
+    expect(measured).toBe(false)
+    memory.settle()
+    expect(await measuring).toEqual(peaks)
+  })
+
+  it('is null where the backend cannot tell', async () => {
+    const { device } = await openMemory()
+    expect(await device.measurePeaks()).toBeNull()
+  })
+
+  it('is refused during capture', async () => {
+    const { device } = await openMemory({ peaks })
+    let measuring: Promise<unknown> | undefined
+    device.capture(() => {
+      measuring = device.measurePeaks()
+      measuring.catch(() => {})
+    })
+    await expect(measuring).rejects.toThrow(coded('POLYMLA_CAPTURE_ILLEGAL'))
+  })
+})

@@ -1,4 +1,4 @@
-import type { DeviceInfo } from '../backend/index.js'
+import type { DeviceInfo, DevicePeaks } from '../backend/index.js'
 import { DTYPES, type DType, type HostArray, itemSize } from '../dtype/index.js'
 import { invalidArgument, PolymlaError } from '../errors.js'
 import {
@@ -246,6 +246,16 @@ export class Device {
   /** Resolves when the default stream is empty. */
   synchronize(options: { signal?: AbortSignal } = {}): Promise<void> {
     return this.#context.defaultStream.synchronize(options)
+  }
+
+  /**
+   * Measures for some hundred milliseconds what the device can do at best: what an efficiency is a fraction of. Null where
+   * the device cannot tell. Waits for the default stream; work on other streams would take its share.
+   */
+  async measurePeaks(): Promise<DevicePeaks | null> {
+    this.#context.notCapturing('device.measurePeaks')
+    await this.synchronize()
+    return (await this.#context.backend.measurePeaks?.()) ?? null
   }
 
   /** Waits for all work, then frees everything; every handle of the device is dead afterwards. Idempotent. */

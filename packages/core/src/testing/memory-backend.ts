@@ -5,6 +5,7 @@ import {
   type BackendDevice,
   type BackendPlan,
   type DeviceInfo,
+  type DevicePeaks,
   type LaunchArgs,
 } from '../backend/index.js'
 import { PolymlaError } from '../errors.js'
@@ -33,6 +34,8 @@ export interface MemoryOptions {
   failures?: Partial<Record<'open' | 'createStream' | 'upload' | 'endCapture' | 'event', Error>>
   /** Allocations before the device is out of memory. */
   allocations?: number
+  /** What the device measures of itself. */
+  peaks?: DevicePeaks
 }
 
 /** A launch as the backend got it. */
@@ -80,12 +83,15 @@ export class MemoryDevice implements BackendDevice {
   readonly live: Record<Kind, number> = { buffers: 0, streams: 0, events: 0, plans: 0, graphs: 0 }
   readonly adopt?: (pointer: bigint, bytes: number) => MemoryBuffer
   readonly adoptStream?: (pointer: bigint) => MemoryStream
+  readonly measurePeaks?: () => Promise<DevicePeaks>
   readonly #pending: (() => void)[] = []
   #allocated = 0
   disposed = false
 
   constructor(options: MemoryOptions) {
     this.options = options
+    const { peaks } = options
+    if (peaks) this.measurePeaks = async () => peaks
     if (!options.adopts) return
     this.adopt = (pointer, bytes) => {
       if (bytes > LIMIT_BYTES) throw new PolymlaError('POLYMLA_OUT_OF_MEMORY', `no ${bytes} bytes there`)
