@@ -1,4 +1,5 @@
 import { Writable } from 'node:stream'
+import reference from '@polymla/backend-reference'
 import type { Backend } from '@polymla/core'
 import { createRuntime } from '@polymla/core'
 import { type MakeRuntime, main } from './cli.js'
@@ -29,6 +30,21 @@ export async function run(argv: readonly string[], options: RunOptions = {}): Pr
     backends && ((given) => createRuntime({ ...given, backends, discover: false }))
   const code = await main(argv, io, makeRuntime)
   return { code, stdout: stdout.text, stderr: stderr.text }
+}
+
+/** The reference, claiming peaks that it did not measure. */
+export const measured: Backend = {
+  ...reference(),
+  async open(info) {
+    const device = await reference().open(info)
+    const peaks = {
+      readBytesPerSecond: 1e6,
+      f32FlopsPerSecond: 1e9,
+      bf16FlopsPerSecond: 1e9,
+      f16FlopsPerSecond: 0,
+    }
+    return Object.assign(device, { measurePeaks: async () => peaks })
+  },
 }
 
 class Recorder extends Writable implements Output {

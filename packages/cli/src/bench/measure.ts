@@ -1,6 +1,7 @@
-import type { Device, Tensor } from '@polymla/core'
+import type { Device, DevicePeaks, Tensor } from '@polymla/core'
 import { Scope } from '../scope.js'
 import { denseWork } from './dense.js'
+import { type Efficiency, efficiency } from './efficiency.js'
 import type { BenchCase, Timing } from './rows.js'
 import { sparseDecodeWork } from './sparse-decode.js'
 import { sparsePrefillWork } from './sparse-prefill.js'
@@ -12,6 +13,8 @@ export interface MeasureOptions {
   readonly seed: number
   /** Filled before every run, so that no run finds its data in a cache; null leaves caches warm. */
   readonly flush: Tensor | null
+  /** What the device can do at best; null where it cannot tell. */
+  readonly peaks: DevicePeaks | null
   readonly signal: AbortSignal
 }
 
@@ -19,7 +22,11 @@ export interface MeasureOptions {
  * Times one case on the device's own clock, around the launch alone. Throws `POLYMLA_UNSUPPORTED` and
  * `POLYMLA_OUT_OF_MEMORY` where the device cannot do it.
  */
-export async function measure(device: Device, row: BenchCase, options: MeasureOptions): Promise<Timing> {
+export async function measure(
+  device: Device,
+  row: BenchCase,
+  options: MeasureOptions,
+): Promise<Timing & Partial<Efficiency>> {
   using scope = new Scope()
   const work = prepare(device, row, options.seed, scope)
   const samples: number[] = []
@@ -33,6 +40,7 @@ export async function measure(device: Device, row: BenchCase, options: MeasureOp
     us_min: rounded(Math.min(...samples)),
     us_max: rounded(Math.max(...samples)),
     ...rates(work, us),
+    ...efficiency(work, row.kind, options.peaks, us),
   }
 }
 

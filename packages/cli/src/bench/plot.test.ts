@@ -9,7 +9,7 @@ test('draws every case and its baseline', async () => {
     { ...base, s_k: 512 },
     { ...base, s_k: 1024, us: 50, us_max: 51, baseline_us: 40, speedup: 0.8 },
   ]
-  const report = { device: 'reference', date: '2025-01-01', rows, skipped: [] }
+  const report = { device: 'reference', date: '2025-01-01', peaks: null, rows, skipped: [] }
   const svg = await plotSvg(report)
   expect(svg).toMatch(/^<svg[\s\S]*<\/svg>$/)
   for (const text of ['s_k512', 's_k1024', 'reference', 'baseline', 'µs']) expect(svg).toContain(text)

@@ -1,3 +1,6 @@
+import type { DevicePeaks } from '@polymla/core'
+import type { Efficiency } from './efficiency.js'
+
 /** Dense decode: `b` requests of `s_k` tokens, or, with `varlen`, of lengths drawn around it. */
 export interface DenseCase {
   readonly kind: DenseKind
@@ -54,13 +57,15 @@ export interface Compared {
   readonly speedup: number
 }
 
-export type BenchRow = BenchCase & Timing & Partial<Compared>
+export type BenchRow = BenchCase & Timing & Partial<Efficiency> & Partial<Compared>
 
 /** What `bench --json` writes and `--baseline` reads. */
 export interface BenchReport {
   readonly device: string
   readonly date: string
   readonly commit?: string
+  /** What the device can do at best, as measured before the rows; null where it cannot tell. */
+  readonly peaks: DevicePeaks | null
   readonly rows: readonly BenchRow[]
   /** Cases that the device could not run, and why. */
   readonly skipped: readonly (BenchCase & { readonly reason: string })[]

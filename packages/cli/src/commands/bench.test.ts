@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { run } from '../run.fixtures.js'
+import { measured, run } from '../run.fixtures.js'
 
 const QUICK = ['--runs', '2', '--warmup', '0', '--flush', '1MB']
 const SMALL = ['--batch', '1,2', '--len', '64', '--heads', '4', ...QUICK]
@@ -35,6 +35,13 @@ test('counts operations and bytes as FlashMLA does', async () => {
   const keys = 2 * 100
   expect(row.tflops * row.us * 1e6).toBeCloseTo(2 * 3 * keys * (576 + 512), -2)
   expect(row.gbps * row.us * 1e3).toBeCloseTo(2 * (keys * 576 + 2 * 3 * (576 + 512)), -2)
+})
+
+test('holds cases against peaks where the device measures them', async () => {
+  const { stdout } = await run(['bench', ...SMALL], { backends: [measured] })
+  expect(stdout).toContain('measured peaks: reading 0.001 GB/s, bf16 0.001 TFLOP/s')
+  expect(stdout).toMatch(/^case +median +min +max +GB\/s +TFLOP\/s +of peak$/m)
+  expect(stdout.match(/^dense\.bf16 b[12] .*\d% (memory|compute)$/gm)).toHaveLength(2)
 })
 
 test('compares with a baseline and draws both', async () => {

@@ -51,7 +51,8 @@ export const bench = defineCommand({
   about: [
     "Times whole calls on the device's own clock, with cold caches: before each run a large block of memory is",
     'filled. FLOP = 2 · rows · tokens · (d_qk + d_v); bytes = queries, keys and outputs once each; both as FlashMLA',
-    'counts them. Lengths of varlen cases are those of Python: random.seed(SEED), random.normalvariate.',
+    'counts them. Where a device can measure what it does at best, a case is held against the peak that binds it.',
+    'Lengths of varlen cases are those of Python: random.seed(SEED), random.normalvariate.',
     '',
     'Grids: smoke (seconds anywhere), cpu (single machines), dense-h200, sparse-h200 and prefill-h200 (serving',
     'shapes of an H200; many need its memory). A case that the device cannot run is listed with the reason.',
@@ -115,12 +116,13 @@ async function runCases(
   const { runs, warmup, seed } = given
   const size = given.flush ?? (device.info.score < ACCELERATOR_SCORE ? 256e6 : 4e9)
   using flush = size > 0 ? device.empty({ shape: [size], dtype: 'u8' }) : null
+  const peaks = await device.measurePeaks()
   const progress = startProgress(io)
   try {
     for (const [i, row] of cases.entries()) {
       progress.at(i, cases.length, caseLabel(row))
       try {
-        const timing = await measure(device, row, { runs, warmup, seed, flush, signal: io.signal })
+        const timing = await measure(device, row, { runs, warmup, seed, flush, peaks, signal: io.signal })
         const measured = { ...row, ...timing }
         rows.push({ ...measured, ...baseline?.(measured) })
       } catch (error) {
@@ -137,6 +139,7 @@ async function runCases(
     device: `${device.id} (${device.info.name})`,
     date: new Date().toISOString(),
     ...commit,
+    peaks,
     rows,
     skipped,
   }

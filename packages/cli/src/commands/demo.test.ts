@@ -1,7 +1,7 @@
 import reference from '@polymla/backend-reference'
 import { faultyBackend } from '@polymla/conformance'
 import { expect, test } from 'vitest'
-import { run } from '../run.fixtures.js'
+import { measured, run } from '../run.fixtures.js'
 
 test('lists devices, says what it chose and why, and verifies the recorded inputs', async () => {
   const { code, stdout, stderr } = await run(['demo'])
@@ -16,6 +16,12 @@ test('lists devices, says what it chose and why, and verifies the recorded input
 test('takes the device it is told to', async () => {
   const { stdout } = await run(['demo', '--device', 'reference'])
   expect(stdout).toContain('chose reference: it was asked for')
+})
+
+test('says how near a device that measures itself came to its peaks', async () => {
+  const { stdout } = await run(['demo'], { backends: [measured] })
+  expect(stdout).toContain('measured peaks: reading')
+  expect(stdout).toMatch(/^dense\.bf16 b1 s_q1 s_k4096 h_q128: .*, \d+% of the (arithmetic|reading) peak$/m)
 })
 
 test('exits with 1 when a result disagrees', async () => {
