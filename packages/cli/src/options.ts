@@ -61,6 +61,22 @@ export function integers(help: string, min: number, max: number): Option<readonl
   }
 }
 
+/** A share such as `1/4`, the first of four; null when it is not given. */
+export function part(help: string): Option<{ readonly index: number; readonly count: number } | null> {
+  return {
+    value: 'I/N',
+    help,
+    fallback: null,
+    read(given, path) {
+      const [, index, count] = /^(\d{1,6})\/(\d{1,6})$/.exec(given)?.map(Number) ?? []
+      if (!(index >= 1 && index <= count)) {
+        throw usageError(path, 'a share such as 1/4, the first of four', JSON.stringify(given))
+      }
+      return { index, count }
+    },
+  }
+}
+
 const UNITS: Readonly<Record<string, number>> = {
   '': 1,
   B: 1,

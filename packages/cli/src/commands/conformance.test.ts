@@ -12,6 +12,29 @@ test('runs the cases that the filter leaves', async () => {
   expect(code).toBe(0)
 })
 
+test('shards share the cases out', async () => {
+  const list = async (...more: string[]) => {
+    const { stdout } = await run(['conformance', '--list', '--json', '--filter', 'copy', ...more])
+    return JSON.parse(stdout)
+  }
+  const shards = [await list('--shard', '1/3'), await list('--shard', '2/3'), await list('--shard', '3/3')]
+  expect(shards.flat().sort()).toEqual((await list()).sort())
+  const sizes = shards.map(({ length }) => length)
+  expect(Math.max(...sizes) - Math.min(...sizes)).toBeLessThanOrEqual(1)
+  const report = JSON.parse(
+    (await run(['conformance', '--filter', 'copy', '--shard', '2/3', '--json'])).stdout,
+  )
+  expect(report.cases.map(({ name }: { name: string }) => name)).toEqual(shards[1])
+})
+
+test.each(['0/2', '3/2', '1', '1/0', '-1/2', 'a/b'])('refuses the shard %s', async (shard) => {
+  const { code, stderr } = await run(['conformance', `--shard=${shard}`])
+  expect({ code, stderr }).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('--shard: expected a share'),
+  })
+})
+
 test('names what failed and exits with 1', async () => {
   const backends = [faultyBackend(reference(), 'empty parts merged')]
   const { code, stdout } = await run(['conformance', '--filter', 'merge'], { backends })

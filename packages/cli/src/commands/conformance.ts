@@ -9,7 +9,7 @@ import type { Runtime } from '@polymla/core'
 import { type Context, defineCommand } from '../command.js'
 import { EXIT, usageError } from '../errors.js'
 import { duration } from '../format.js'
-import { choice, integer, text, toggle } from '../options.js'
+import { choice, integer, part, text, toggle } from '../options.js'
 import { startProgress } from '../progress.js'
 import { openDevice } from '../selection.js'
 
@@ -29,6 +29,7 @@ export const conformance = defineCommand({
     seed: integer('of all random data', 0, 0, 2 ** 32 - 1),
     timeout: integer('seconds a case may take before it counts as failed', 120, 1, 86_400),
     filter: text('TEXT', 'only cases whose name contains TEXT'),
+    shard: part('one of N equal shares of those cases, for several processes or machines'),
     list: toggle('print the names of the cases and run none'),
     json: toggle('print the report and nothing else'),
   },
@@ -36,10 +37,12 @@ export const conformance = defineCommand({
     ['conformance --device cuda:0 --grid standard', 'a device, in minutes'],
     ['conformance --device metax:0 --grid full --seed 7 --json > metax.json', 'everything, kept'],
     ['conformance --grid full --list --filter append', 'which cases there are'],
+    ['conformance --grid full --shard 1/2 --json > first.json', 'half of them, beside another process'],
   ],
   failure: 'a case failed, or none passed',
-  async run(context, { device, grid, seed, timeout, filter, list, json }) {
-    const names = listCases(grid).filter((name) => filter === null || name.includes(filter))
+  async run(context, { device, grid, seed, timeout, filter, shard, list, json }) {
+    const chosen = { ...(filter === null ? {} : { filter }), ...(shard === null ? {} : { shard }) }
+    const names = listCases(grid, chosen)
     if (names.length === 0) {
       throw usageError(
         '--filter',
@@ -65,7 +68,7 @@ export const conformance = defineCommand({
         grid,
         seed,
         timeout: timeout * 1000,
-        ...(filter === null ? {} : { filter }),
+        ...chosen,
         signal: io.signal,
         onProgress: ({ name }, done, total) => progress.at(done, total, name),
       })
