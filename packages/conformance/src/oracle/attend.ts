@@ -31,9 +31,15 @@ export function attend(
   let maxLogit = Number.NEGATIVE_INFINITY
   for (let j = 0; j < count; j++) {
     const key = rows[j] * width
-    let dot = 0
-    for (let i = 0; i < width; i++) dot += q[i] * keys[key + i]
-    weights[j] = dot * scale
+    // Four sums do not wait for each other; head dims are multiples of 16.
+    let [s0, s1, s2, s3] = [0, 0, 0, 0]
+    for (let i = 0; i < width; i += 4) {
+      s0 += q[i] * keys[key + i]
+      s1 += q[i + 1] * keys[key + i + 1]
+      s2 += q[i + 2] * keys[key + i + 2]
+      s3 += q[i + 3] * keys[key + i + 3]
+    }
+    weights[j] = (s0 + s1 + (s2 + s3)) * scale
     maxLogit = Math.max(maxLogit, weights[j])
   }
   let sum = 0
