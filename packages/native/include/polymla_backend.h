@@ -16,14 +16,15 @@
  * signal handler, exit, abort or output on stdout may leave a library. Members marked "optional" may be NULL.
  *
  * Threads. All functions may be called from any thread and at the same time; but one stream, plan or graph is used by
- * one thread at a time. A library saves and restores per-thread state of its runtime, such as the current device.
- * Except where it says so, no function waits for device work.
+ * one thread at a time, and launches of one plan or graph never overlap on the device. A library saves and restores
+ * per-thread state of its runtime, such as the current device. Except where it says so, no function waits for device
+ * work.
  *
  * Ownership. The host owns all device memory: a library allocates nothing of a problem's size outside `alloc`, and says
  * in `pmla_fit` how much scratch it wants. Handles are the library's. The host frees a stream, event, plan, graph or
  * memory only when all work enqueued before that could touch it has finished or failed, so a library need not count
  * references; NULL is never passed. Argument structs, and host arrays they point to, are the caller's again when a
- * call returns.
+ * call returns. Calls without work, of 0 bytes or an empty batch, are not made.
  *
  * Failures of enqueued work are sticky: the stream's later work is dropped and its later events fail, with a message
  * that names the kernel and the problem. A stream that waits on a failed event has failed. PMLA_DEVICE_LOST means that
@@ -78,7 +79,10 @@ enum {
   PMLA_ABI_MISMATCH = 11
 };
 
-/* Filled by a failing call, untouched by a successful one. Text is UTF-8, NUL-terminated, cut where it is too long. */
+/*
+ * Filled by a failing call, untouched by a successful one. Here and in every other array, text is UTF-8, NUL-terminated
+ * and cut where it is too long.
+ */
 typedef struct {
   uint32_t size;
   pmla_status status;
@@ -294,7 +298,7 @@ enum pmla_fit_flags {
 typedef struct {
   uint32_t size;
   uint32_t grade; /* pmla_grade */
-  /* Scratch that every launch of the plan gets, aligned to 256 bytes, holding anything. */
+  /* Scratch that every launch of the plan gets, aligned to 256 bytes, holding anything; launches get NULL for 0. */
   uint64_t workspace_bytes;
   /* Rows of the tile schedule that launches get; 0: the library wants no schedule. Decode and sparse decode only. */
   int64_t max_partitions;
@@ -328,9 +332,10 @@ typedef struct {
  * elements and are ≥ 0; the innermost is 1. Tensors without strides are contiguous. Optional outputs are NULL. --------- */
 
 /*
- * A tile schedule, as core's computeSchedule defines it (after FlashMLA 9241ae3): a row per partition of
- * { begin_request, end_request (inclusive), begin_page, end_page (exclusive), begin_split, first_is_split,
- * last_is_split, 0 }; begin_request = batch in an idle row. num_splits holds batch + 1 prefix sums of splits per request.
+ * A tile schedule, as computeSchedule of packages/core/src/scheduler/schedule.ts defines it (after FlashMLA 9241ae3).
+ * A row is a partition: { begin_request, end_request (inclusive), begin_page, end_page (exclusive), begin_split,
+ * first_is_split, last_is_split, 0 }; begin_request = batch in an idle one. num_splits holds batch + 1 prefix sums of
+ * splits per request. Both are NULL for a library that wants no schedule. Part of other structs, so it never grows.
  */
 typedef struct {
   const int32_t *rows;       /* [max_partitions, 8] */
@@ -423,7 +428,8 @@ typedef struct {
   int64_t latent_strides[2];   /* token, head */
   const void *rope_key;        /* [tokens, heads_kv, rope_dim] */
   int64_t rope_key_strides[2]; /* token, head */
-  const int32_t *slots;        /* [tokens]: page · page_size + offset; outside the cache: skipped */
+  /* [tokens]: page · page_size + offset; outside the cache: skipped. Of tokens that share a slot any one may remain. */
+  const int32_t *slots;
   const int32_t *positions;    /* [tokens]: row of the rotary table; outside of it: the token is skipped */
   const float *rotary_table;   /* [table_length, rope_dim]: rope_dim / 2 cosines, then as many sines */
   void *cache;
@@ -482,7 +488,10 @@ typedef struct {
   char fix[112];
 } pmla_device_info;
 
-/* A setting of a device, such as { "threads", "2" }. Both are UTF-8. An unknown key or value is PMLA_INVALID_ARGUMENT. */
+/*
+ * A setting of a device, such as { "threads", "2" }. Both are UTF-8. An unknown key or value is PMLA_INVALID_ARGUMENT.
+ * Element of an array, so it never grows.
+ */
 typedef struct {
   const char *key;
   const char *value;
@@ -507,8 +516,9 @@ typedef struct {
   uint32_t size;
   uint32_t abi_major;
   uint32_t abi_minor;
+  /* The process that loads the library. In another one, a forked child, handles are not valid. */
   uint32_t pid;
-  /* Optional; any thread. */
+  /* Optional; any thread. One line of UTF-8 without its end, the caller's again on return. */
   void (*log)(void *context, int32_t level, const char *message);
   void *log_context;
 } pmla_host;
@@ -550,6 +560,7 @@ typedef struct {
   /* Within the device; the ranges do not overlap. */
   pmla_status (*copy)(pmla_stream stream, void *target, const void *source, uint64_t bytes, pmla_error *error);
 
+  /* An event is recorded before anything else is asked of it. */
   pmla_status (*event_new)(pmla_device device, pmla_event *event, pmla_error *error);
   void (*event_free)(pmla_event event);
   /* Marks the end of what is enqueued now. Recording again forgets the last recording, which has happened by then. */
@@ -561,18 +572,22 @@ typedef struct {
   /* Device time in microseconds between two events that have happened. */
   pmla_status (*event_elapsed)(pmla_event earlier, pmla_event later, double *microseconds, pmla_error *error);
   /* Optional; without it the host polls. Calls `notify` exactly once, from any thread and maybe before returning, when
-   * the event has happened or failed. `notify` is short and calls nothing of this table. */
+   * the event has happened or failed; never when this call fails. `notify` is short and calls nothing of this table.
+   * Leave it NULL where the runtime has only callbacks that run in the stream: they come late, and after a failure never. */
   pmla_status (*event_notify)(pmla_event event, void (*notify)(void *context), void *context, pmla_error *error);
 
-  /* Optional, all four or none. Between begin and end, launches, schedules, fills and copies on the stream are collected
-   * instead of executed, and nothing else is called on it. A launch replays them with the addresses of then. */
+  /* Optional, all four or none. Between begin and end, launches, `schedule`, `fill` and `copy` on the stream are collected
+   * instead of executed, and nothing else is called on it; other calls for the device go on, also from this thread
+   * (a CUDA-like runtime captures in its relaxed mode).
+   * `graph_launch` replays them with the addresses of then. Once a plan or memory in a graph is freed, the graph is not
+   * launched again, only freed. */
   pmla_status (*capture_begin)(pmla_stream stream, pmla_error *error);
   /* On failure the stream is usable again and *graph is untouched. */
   pmla_status (*capture_end)(pmla_stream stream, pmla_graph *graph, pmla_error *error);
   pmla_status (*graph_launch)(pmla_graph graph, pmla_stream stream, pmla_error *error);
   void (*graph_free)(pmla_graph graph);
 
-  /* Decides on exactly this problem; `grade` PMLA_FIT_NO is an answer, not a failure. */
+  /* Decides on exactly this problem; `grade` PMLA_FIT_NO is an answer, not a failure, and the one for what is known. */
   pmla_status (*fit)(pmla_device device, const pmla_problem *problem, pmla_fit *fit, pmla_error *error);
   /* Makes what all launches share, for a problem that fits. May take long, for a library that compiles. */
   pmla_status (*plan_new)(pmla_device device, const pmla_problem *problem, pmla_plan *plan, pmla_error *error);
@@ -602,7 +617,8 @@ typedef struct {
 
 /*
  * The only symbol a library exports; its name carries the major version. Sets *library to a table that lives as long as
- * the process. May be called more than once, with the same answer. Touches no device.
+ * the process. May be called more than once, with the same answer; the first host is the one that is logged to. Touches
+ * no device.
  */
 #define PMLA_ENTRY "pmla_library_v1"
 typedef pmla_status (*pmla_entry)(const pmla_host *host, const pmla_library **library, pmla_error *error);

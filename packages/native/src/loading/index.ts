@@ -1,0 +1,2 @@
+export { checkLibrary } from './check-library.js'
+export { isSecureProcess } from './secure-process.js'
