@@ -1,0 +1,87 @@
+import { existsSync } from 'node:fs'
+import { API_VERSION, type Backend, type DeviceInfo, defineBackend, invalidArgument } from '@polymla/core'
+import { addon, type NativeDeviceInfo, notBuilt } from './addon.js'
+import { NativeDevice } from './device.js'
+import { codeOf } from './errors.js'
+import { checkLibrary } from './loading/index.js'
+
+/** Levels of a library's log messages. */
+export type NativeLogLevel = 'debug' | 'info' | 'warn' | 'error'
+
+export interface NativeBackendOptions {
+  /** Lower-case letters, digits and `-`; the part of a device id before the colon. */
+  readonly name: string
+  /** Absolute path of a shared library that exports `pmla_library_v1`. */
+  readonly library: string
+  /** SHA-256 of the library in lower-case hex; another file is refused. Default: any. */
+  readonly sha256?: string
+  /** Whether the library came with a package or was named by the user. Default: `user`. */
+  readonly origin?: 'package' | 'user'
+  /** Settings of every device that is opened, as the library knows them, e.g. `{ threads: '2' }`. */
+  readonly options?: Readonly<Record<string, string>>
+  /** Receives what the library logs. Default: nobody. */
+  readonly logger?: (level: NativeLogLevel, message: string) => void
+}
+
+const LEVELS: readonly NativeLogLevel[] = ['debug', 'info', 'warn', 'error']
+
+/**
+ * A backend over a shared library with the C ABI of `polymla_backend.h`. The library is checked and loaded by the first
+ * probe, once per process, and stays loaded. It is native code: loading one trusts it with everything.
+ *
+ * `probe` and `open` reject with `POLYMLA_BACKEND_LOAD_FAILED` where addon or library is not built or may not be
+ * loaded, and with `POLYMLA_API_VERSION` for a library of another version of the ABI; a runtime lists that as an
+ * unusable device with its reason.
+ */
+export function nativeBackend(given: NativeBackendOptions): Backend {
+  const { name, library, origin = 'user', sha256, options = {}, logger } = given
+  if (typeof library !== 'string') throw invalidArgument('library', 'the path of a shared library', library)
+  for (const [key, value] of Object.entries(options)) {
+    if (typeof value !== 'string') throw invalidArgument(`options.${key}`, 'a string', value)
+  }
+  const log = logger && ((level: number, message: string) => logger(LEVELS[level] ?? 'error', message))
+  const settings = Object.entries(options).flat()
+
+  async function checkedPath(): Promise<string> {
+    if (origin === 'package' && !existsSync(library))
+      throw notBuilt(`the library of backend ${name}`, library)
+    const { path } = await checkLibrary(library, { origin, ...(sha256 !== undefined && { sha256 }) })
+    return path
+  }
+
+  return defineBackend({
+    name,
+    apiVersion: API_VERSION,
+    async probe() {
+      const native = addon()
+      const infos = await native.probe(await checkedPath(), log)
+      return infos.map((info, index) => deviceInfo(infos.length === 1 ? name : `${name}:${index}`, info))
+    },
+    async open({ id }) {
+      const native = addon()
+      const index = id === name ? 0 : Number(id.slice(name.length + 1))
+      return new NativeDevice(native, id, await native.open(await checkedPath(), index, id, settings, log))
+    },
+  })
+}
+
+function deviceInfo(id: string, info: NativeDeviceInfo): DeviceInfo {
+  const { status, score, memoryBytes, name, arch, reason, fix } = info
+  const description = {
+    id,
+    name: name || id,
+    arch: arch || 'unknown',
+    score,
+    ...(memoryBytes > 0 && { memoryBytes }),
+  }
+  if (status === 0) return { ...description, available: true }
+  return {
+    ...description,
+    available: false,
+    reason: {
+      code: codeOf(status),
+      message: reason || `the library gives status ${status} and no reason`,
+      fix: fix || 'See the documentation of the backend',
+    },
+  }
+}
