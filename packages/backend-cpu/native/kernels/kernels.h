@@ -12,12 +12,15 @@ constexpr int TILE_KEYS = 64;
 /** Query rows that one attention state holds at most. */
 constexpr int MAX_ROWS = 128;
 
-/** What products are made of: pairs of bf16 summed in fp32, or fp32. */
-enum class Compute { Bf16, F32 };
+/**
+ * What the keys of a tile are. Products are summed in fp32: those of bf16 in pairs where the instruction set has a unit for
+ * that, all others after conversion to fp32.
+ */
+enum class Compute { Bf16, F32, F16 };
 
 /** Up to TILE_KEYS keys of one KV head, as the compute type. */
 struct KeyTile {
-  const std::byte *keys; // [count][head_dim], any alignment of 2 bytes (bf16) or 4 (f32)
+  const std::byte *keys; // [count][head_dim], aligned to its numbers
   int64_t stride;        // bytes from key to key
   int count;             // 1 … TILE_KEYS; memory behind the last key is not read
   /** [rows]: bit j tells whether the row sees key j; null when every row sees all. */

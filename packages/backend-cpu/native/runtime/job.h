@@ -5,16 +5,17 @@
 
 namespace polymla::cpu {
 
-/** A thread's own memory for the length of one unit: allocated when a plan is made, so that launches allocate nothing. */
+/** A thread's own memory for the length of one unit: allocated when a plan is made, so that launches allocate
+ * nothing. */
 struct Scratch {
   std::byte *memory; // aligned to 64 bytes
   size_t bytes;
 };
 
 /**
- * One launch: phases one after the other, each a number of units that run in any order on any threads. What a unit
- * computes must not depend on the thread, nor on how many there are. A graph runs a job many times, so running leaves
- * it as it was.
+ * One launch: phases one after the other, each a number of units that run in any order on any threads. What a
+ * unit computes must not depend on the thread, nor on how many there are. A graph runs a job many times, so
+ * running leaves it as it was.
  */
 class Job {
 public:

@@ -1,0 +1,99 @@
+#include "../isa.h"
+
+#include <algorithm>
+
+#include "few-rows.h"
+#include "finish.h"
+#include "gather.h"
+#include "peak.h"
+#include "queries.h"
+#include "rows.h"
+
+namespace polymla::cpu {
+namespace {
+
+/** Every state begins so; those that multiply in fp32 are AVX-512's, further on. */
+struct State {
+  bool inPairs; // products of bf16
+  Bf16State bf16;
+};
+constexpr size_t HEADER = (sizeof(State) + 63) / 64 * 64;
+
+std::byte *afterHeader(void *state) { return static_cast<std::byte *>(state) + HEADER; }
+
+size_t layOutFor(Bf16State &state, std::byte *memory, int rows, int headDim, int valueDim) {
+  return layOut(state, memory, rows, headDim, valueDim, rows <= FEW_ROWS, TILE_KEYS);
+}
+
+bool usable() {
+  return avx512Kernels.usable() && __builtin_cpu_supports("avx512vbmi") &&
+         __builtin_cpu_supports("avx512bf16");
+}
+
+/** In pairs of bf16 only where they hold every number of queries and keys exactly. */
+Compute computeFor(uint32_t dtype, uint32_t format) {
+  const bool exact = isBf16(dtype) && format != PMLA_KV_F16 && format != PMLA_KV_F32;
+  return exact ? Compute::Bf16 : avx512Kernels.compute(dtype, format);
+}
+
+size_t stateBytes(int rows, int headDim, int valueDim, Compute compute) {
+  const size_t other = avx512Kernels.stateBytes(rows, headDim, valueDim, compute);
+  if (compute != Compute::Bf16) return HEADER + other;
+  Bf16State state;
+  return HEADER + std::max(other, layOutFor(state, nullptr, rows, headDim, valueDim));
+}
+
+void begin(void *memory, const Queries &queries, Compute compute) {
+  const bool inPairs = compute == Compute::Bf16 && isBf16(queries.dtype);
+  State &state = *new (memory) State{inPairs, {}};
+  if (!inPairs) return avx512Kernels.begin(afterHeader(memory), queries, compute);
+  layOutFor(state.bf16, afterHeader(memory), queries.count, queries.headDim, queries.valueDim);
+  beginState(state.bf16, queries);
+}
+
+void attend(void *memory, const KeyTile *tiles, int count) {
+  State &state = *static_cast<State *>(memory);
+  if (!state.inPairs) return avx512Kernels.attend(afterHeader(memory), tiles, count);
+  if (state.bf16.few) {
+    attendFewRows(state.bf16, tiles, count);
+  } else {
+    attendRows(state.bf16, tiles, count);
+  }
+}
+
+void finish(void *memory, float *out, int64_t outStride, float *lse, float *maxLogit) {
+  const State &state = *static_cast<const State *>(memory);
+  if (!state.inPairs) {
+    avx512Kernels.finish(afterHeader(memory), out, outStride, lse, maxLogit);
+  } else {
+    finishState(state.bf16, out, outStride, lse, maxLogit);
+  }
+}
+
+void gather(const CacheTokens &tokens, Compute compute, std::byte *tile) {
+  if (compute != Compute::Bf16) return avx512Kernels.gather(tokens, compute, tile);
+  gatherBf16(tokens, tile);
+}
+
+bool direct(uint32_t format, Compute compute) { return avx512Kernels.direct(format, compute); }
+
+void encode(uint32_t dtype, const float *source, void *target, int64_t count) {
+  avx512Kernels.encode(dtype, source, target, count);
+}
+void decode(uint32_t dtype, const void *source, float *target, int64_t count) {
+  avx512Kernels.decode(dtype, source, target, count);
+}
+void accumulate(float weight, const float *source, float *target, int64_t count) {
+  avx512Kernels.accumulate(weight, source, target, count);
+}
+double peakF32(double seconds) { return avx512Kernels.peakF32(seconds); }
+uint64_t readMemory(const std::byte *memory, size_t bytes) { return avx512Kernels.readAll(memory, bytes); }
+
+} // namespace
+
+constinit const Kernels avx512Bf16Kernels = {
+    "avx512-bf16", usable, computeFor, stateBytes, begin,   attend,  finish,     gather,
+    direct,        encode, decode,     accumulate, peakF32, peakDot, readMemory,
+};
+
+} // namespace polymla::cpu

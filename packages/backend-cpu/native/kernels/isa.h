@@ -1,0 +1,17 @@
+#pragma once
+
+#include "kernels.h"
+
+namespace polymla::cpu {
+
+#if defined(__x86_64__) || defined(_M_X64)
+extern const Kernels amxBf16Kernels;
+extern const Kernels avx512Bf16Kernels;
+extern const Kernels avx512Kernels;
+extern const Kernels avx2Kernels;
+#elif defined(__aarch64__)
+extern const Kernels neonKernels;
+#endif
+extern const Kernels scalarKernels;
+
+} // namespace polymla::cpu
