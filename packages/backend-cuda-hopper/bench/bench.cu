@@ -1,12 +1,14 @@
-// Times the few-rows kernel beside the anchors: bench ANCHORS.tsv [overhead, -1: cost model] [maxRows]
+// Times the kernels beside the anchors: bench ANCHORS.tsv [overhead, -1: cost model] [maxRows] [minRows]
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <functional>
+#include <numeric>
 #include <sstream>
 
 #include "../test/problem.cuh"
+#include "python-random.h"
 #include "stream-pages.cuh"
 
 using namespace polymla;
@@ -48,7 +50,7 @@ Times timeStreaming(const Problem& problem, const Buffer<int32_t>& ids, int sms)
   void (*kernel)(CUtensorMap, const int32_t*, int, int) = bench::streamPages<Ring>;
   constexpr int bytes = Ring::bytes + 1024;
   POLYMLA_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes));
-  const CUtensorMap map = cacheTensorMap(problem.cacheShape(), pageTokens, pageTiles / Ring::boxes);
+  const CUtensorMap map = cacheTensorMap(problem.cacheShape, pageTokens, pageTiles / Ring::boxes);
   const int count = static_cast<int>(ids.count());
   return timeCall([&] {
     kernel<<<std::min(count, sms), 64, bytes>>>(map, ids.get(), count, problem.params.pages);
@@ -56,19 +58,30 @@ Times timeStreaming(const Problem& problem, const Buffer<int32_t>& ids, int sms)
   });
 }
 
+/** The anchors' lengths: all the same, or about normal around `length`. */
+std::vector<int32_t> lengthsOf(int batch, int length, bool varlen) {
+  std::vector<int32_t> lengths(batch, length);
+  bench::PythonRandom random;
+  for (auto& value : lengths) {
+    if (varlen) value = std::max(static_cast<int>(random.normal(length, length / 2.0)), 1);
+  }
+  return lengths;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   if (argc < 2) {
-    std::printf("usage: bench ANCHORS.tsv [overhead, -1: cost model] [maxRows]\n");
+    std::printf("usage: bench ANCHORS.tsv [overhead, -1: cost model] [maxRows] [minRows]\n");
     return 2;
   }
   const int overhead = argc > 2 ? std::atoi(argv[2]) : -1;
   const int maxRows = argc > 3 ? std::atoi(argv[3]) : 32;
+  const int minRows = argc > 4 ? std::atoi(argv[4]) : 1;
   cudaDeviceProp device;
   POLYMLA_CUDA(cudaGetDeviceProperties(&device, 0));
   std::printf("overhead %d; times in us; stream: pages into shared memory and nothing else, boxes of 9 and of 3 tiles\n", overhead);
-  std::printf("   b s_q    s_k h_q | FlashMLA     FA3 |    ours     min     max | anchor/ours | stream9 stream3 ours/stream\n");
+  std::printf("   b s_q    s_k h_q | FlashMLA     FA3 |    ours     min     max | anchor/ours TFLOP/s | stream9 stream3 ours/stream |    fp16\n");
   std::ifstream file(argv[1]);
   std::string line;
   while (std::getline(file, line)) {
@@ -78,17 +91,20 @@ int main(int argc, char** argv) {
     bool varlen, causal;
     float flashMla, fa3;
     fields >> batch >> queryTokens >> length >> headsQ >> varlen >> causal >> flashMla >> fa3;
-    if (varlen || queryTokens * headsQ > maxRows) continue;
-    const Shape shape{queryTokens, headsQ, 1, std::vector<int32_t>(batch, length), causal};
+    if (queryTokens * headsQ > maxRows || queryTokens * headsQ < minRows) continue;
+    const Shape shape{queryTokens, headsQ, 1, lengthsOf(batch, length, varlen), causal};
     const Problem problem(shape, 7, fullPartitions(shape, device.multiProcessorCount), overhead);
     const Buffer<int32_t> ids(problem.ids);
     const Times ours = timeCall([&] { problem.launch(); });
+    const ProblemOf<__half> half(shape, 7, fullPartitions(shape, device.multiProcessorCount), overhead);
+    const Times fp16 = timeCall([&] { half.launch(); });
+    const double flop = 2.0 * shape.rows() * std::accumulate(shape.lengths.begin(), shape.lengths.end(), 0.0) * (queryDim + valueDim);
     const Times stream9 = timeStreaming<PageRing<9, 2>>(problem, ids, device.multiProcessorCount);
     const Times stream3 = timeStreaming<PageRing<3, 6>>(problem, ids, device.multiProcessorCount);
     const float floor = std::min(stream9.median, stream3.median);
-    std::printf("%4d %3d %6d %3d | %8.2f %7.2f | %7.2f %7.2f %7.2f | %11.3f | %7.2f %7.2f %11.3f\n", batch, queryTokens,
-                length, headsQ, flashMla, fa3, ours.median, ours.min, ours.max, std::min(flashMla, fa3) / ours.median,
-                stream9.median, stream3.median, ours.median / floor);
+    std::printf("%4d %3d %6d %3d | %8.2f %7.2f | %7.2f %7.2f %7.2f | %11.3f %7.1f | %7.2f %7.2f %11.3f | %7.2f%s\n", batch, queryTokens,
+                length, headsQ, flashMla, fa3, ours.median, ours.min, ours.max, std::min(flashMla, fa3) / ours.median, flop / ours.median * 1e-6,
+                stream9.median, stream3.median, ours.median / floor, fp16.median, varlen ? causal ? " varlen causal" : " varlen" : "");
     std::fflush(stdout);
   }
   return 0;

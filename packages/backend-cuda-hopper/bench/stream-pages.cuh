@@ -16,7 +16,7 @@ __global__ void __launch_bounds__(64, 1)
   };
   extern __shared__ __align__(1024) uint8_t memory[];
   auto& shared = *reinterpret_cast<Shared*>(memory);
-  if (threadIdx.x == 0) {
+  if (threadIdx.x < 32) {
     Ring::init(shared.barriers, 1);
     ptx::fenceBarrierInit();
   }
@@ -33,7 +33,7 @@ __global__ void __launch_bounds__(64, 1)
       upcoming = base + 32 + lane < end ? ids[base + 32 + lane] : 0;
       for (int index = 0; index < min(32, end - base); index++) {
         const int id = __shfl_sync(~0u, mine, index);
-        if (lane == 0) Ring::load(shared.ring, shared.barriers, page, &cacheMap, id, 0, pages);
+        if (lane == 0) Ring::load(shared.ring, shared.barriers, page, &cacheMap, id, 0, 0, pages);
         page.nextPage();
       }
     }

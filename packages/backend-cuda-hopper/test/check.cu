@@ -1,4 +1,5 @@
-// Compares the few-rows kernel with the oracle over a reduced form of FlashMLA's dense grid: check [n], every n-th case.
+// Compares the kernels with the oracle over a reduced form of FlashMLA's dense grid: check [n] [least rows] [most rows], every n-th
+// case with so many rows per KV head.
 // Exit status 0: all equal.
 #include <cstdio>
 #include <cstdlib>
@@ -23,27 +24,29 @@ struct Found {
   }
 };
 
-Found runOnce(const Problem& problem) {
+template <class T>
+Found runOnce(const ProblemOf<T>& problem) {
   problem.out->fillBytes(0xff);
   problem.lse->fillBytes(0xff);
   problem.launch();
   POLYMLA_CUDA(cudaDeviceSynchronize());
   Found found;
-  for (const auto value : problem.out->download()) found.out.push_back(__bfloat162float(value));
+  for (const auto value : problem.out->download()) found.out.push_back(static_cast<float>(value));
   found.lse = problem.lse->download();
   return found;
 }
 
 /** What is wrong with the results of a problem; empty when nothing is. */
+template <class T>
 std::string checkShape(const Shape& shape, uint32_t seed, int partitions, int fixedOverhead) {
-  const Problem problem(shape, seed, partitions, fixedOverhead);
+  const ProblemOf<T> problem(shape, seed, partitions, fixedOverhead);
   const Found found = runOnce(problem);
   if (!(runOnce(problem) == found)) return "a second run gave other bits";
-
+  if (shape.lengths.empty()) return "";
   const Buffer<double> out(problem.out->count());
   const Buffer<double> lse(problem.lse->count());
   oracleDecode<<<dim3(shape.rows(), shape.headsKv, shape.lengths.size()), oracleThreads>>>(
-      problem.params, problem.cache->get(), problem.scale, out.get(), lse.get());
+      problem.params, problem.cacheShape, problem.scale, out.get(), lse.get());
   POLYMLA_CUDA(cudaDeviceSynchronize());
   const std::string wrongOut = compare(found.out, out.download(), outTolerance);
   if (!wrongOut.empty()) return "out: " + wrongOut;
@@ -64,6 +67,8 @@ std::vector<int32_t> lengthsOf(int batch, int length, bool varlen, int queryToke
 
 int main(int argc, char** argv) {
   const int step = argc > 1 ? std::max(1, std::atoi(argv[1])) : 1;
+  const int minRows = argc > 2 ? std::atoi(argv[2]) : 0;
+  const int maxRows = argc > 3 ? std::atoi(argv[3]) : 1 << 20;
   cudaDeviceProp device;
   POLYMLA_CUDA(cudaGetDeviceProperties(&device, 0));
   std::mt19937 random(1);
@@ -89,8 +94,39 @@ int main(int argc, char** argv) {
       shapes.push_back({queryTokens, 6 * headsKv, headsKv, {5000}, false, true});
     }
   }
+  for (const int batch : {1, 2, 6, 64}) {
+    for (const int queryTokens : {1, 2, 4}) {
+      for (const int length : {0, 1, 20, 64, 65, 140, 4096}) {
+        for (const int headsQ : {33, 63, 64, 126, 128}) {
+          for (const bool varlen : {false, true}) {
+            if (varlen && (length == 0 || batch == 1)) continue;
+            shapes.push_back({queryTokens, headsQ, 1, lengthsOf(batch, length, varlen, queryTokens, random), random() % 2 == 0});
+          }
+        }
+      }
+    }
+  }
   shapes.push_back({2, 16, 1, {300, 4000, 64, 0, 1}, true, true});
   shapes.push_back({1, 16, 1, {131072}, false});
+  for (const int pageSize : {16, 32, 128, 192}) {
+    for (const bool strided : {false, true}) {
+      for (const int headsKv : {1, 2}) {
+        for (const bool holes : {false, true}) {
+          const std::vector<int32_t> lengths{0, 4096, 1, 700, 65, 15, 16, 17, 200, 5000};
+          shapes.push_back({2, 9 * headsKv, headsKv, lengths, true, holes, pageSize, strided});
+        }
+      }
+      shapes.push_back({1, 32, 1, {3000, 40000}, false, false, pageSize, strided});
+      shapes.push_back({2, 96, 2, {0, 4096, 1, 700, 65, 15, 16, 17, 200, 5000}, true, true, pageSize, strided});
+      shapes.push_back({1, 64, 1, {0, 4096, 1, 700, 65, 15, 16, 17, 200, 5000}, false, true, pageSize, strided});
+    }
+  }
+  shapes.push_back({2, 9, 3, {0, 4096, 1, 700, 65}, true, true, pageTokens, true});
+  shapes.push_back({1, 16, 1, {}, false});
+  // Offsets past 2^31 elements.
+  shapes.push_back({1, 16, 1, {5000, 70}, false, false, pageTokens, false, 90000});
+  shapes.push_back({1, 32, 1, {5000, 70}, false, false, 16, true, 360000});
+  shapes.push_back({1, 16, 1, {1 << 20}, false});
   std::vector<int32_t> corner(128, 4096);
   for (auto& length : corner) length = random() % 2 ? length : 0;
   shapes.push_back({2, 9, 1, corner, true});
@@ -101,13 +137,16 @@ int main(int argc, char** argv) {
   uint32_t seed = 1;
   try {
     for (const Shape& shape : shapes) {
-      if (seed++ % step != 0) continue;
+      if (seed++ % step != 0 || shape.rows() < minRows || shape.rows() > maxRows) continue;
       checked++;
       const int full = fullPartitions(shape, device.multiProcessorCount);
       const int overhead = static_cast<int>(seed % 4) - 1;
-      const std::string result = checkShape(shape, seed, full, overhead);
+      const bool fp16 = random() % 2 == 0;
+      const std::string result = fp16 ? checkShape<__half>(shape, seed, full, overhead)
+                                      : checkShape<__nv_bfloat16>(shape, seed, full, overhead);
       if (!result.empty() && wrong++ < 20) {
-        std::printf("wrong: %s overhead %d: %s\n", shape.describe().c_str(), overhead, result.c_str());
+        std::printf("wrong: %s %s overhead %d: %s\n", fp16 ? "fp16" : "bf16", shape.describe().c_str(), overhead,
+                    result.c_str());
       }
     }
   } catch (const std::exception& error) {

@@ -1,6 +1,7 @@
 #pragma once
 #include "../src/decode/params.h"
 #include "../src/decode/row-places.cuh"
+#include "../src/host/tensor-map.h"
 
 namespace polymla::test {
 
@@ -16,11 +17,11 @@ struct OracleShared {
  * Dense decode in double precision, one CTA per query row, plain loads, no splits: what the fast kernels are compared
  * with. Grid: rows × headsKv × batch. Reads exactly the keys that a row sees; table entries outside the cache hide a page.
  *
- * @param cache [pages, 64, headsKv, 576], contiguous
+ * @param cache of type T
  * @param out double, laid out as params.out; `lse` as params.lse
  */
 template <class T>
-__global__ void __launch_bounds__(oracleThreads) oracleDecode(const DecodeParams<T> params, const T* cache, double scale,
+__global__ void __launch_bounds__(oracleThreads) oracleDecode(const DecodeParams<T> params, const CacheShape cache, double scale,
                                                               double* out, double* lse) {
   __shared__ OracleShared shared;
   const int row = blockIdx.x;
@@ -31,15 +32,16 @@ __global__ void __launch_bounds__(oracleThreads) oracleDecode(const DecodeParams
   const RowPlaces place = RowPlaces::of(params, row);
   const int64_t rowAt = params.firstRow(request, kvHead) + place.out;
   for (int dim = threadIdx.x; dim < queryDim; dim += oracleThreads) {
-    shared.q[dim] = static_cast<double>(static_cast<float>(params.q[rowAt * queryDim + dim]));
+    shared.q[dim] = static_cast<double>(static_cast<float>(params.firstQuery(request, kvHead)[place.query + dim]));
   }
   __syncthreads();
   const int visible = params.visibleKeys(params.lengths[request], place.token);
   const int32_t* table = params.blockTable + static_cast<int64_t>(request) * params.blockTableStride;
   const auto keyOf = [&](int token) -> const T* {
-    const int page = table[token / pageTokens];
-    if (page < 0 || page >= params.pages) return nullptr;
-    return cache + ((static_cast<int64_t>(page) * pageTokens + token % pageTokens) * params.headsKv + kvHead) * queryDim;
+    const int page = table[token / cache.pageSize];
+    if (page < 0 || page >= cache.pages) return nullptr;
+    return reinterpret_cast<const T*>(static_cast<const uint8_t*>(cache.data) + page * cache.pageStride +
+                                      token % cache.pageSize * cache.tokenStride + kvHead * cache.headStride);
   };
   double max = -INFINITY;
   double sum = 0;

@@ -26,51 +26,70 @@ __device__ float sample(uint64_t seed, uint64_t index) {
   return fminf(fmaxf(normal / 10, -1.0f), 1.0f);
 }
 
-__global__ void fillRandom(__nv_bfloat16* data, int64_t count, uint64_t seed) {
-  const int64_t step = static_cast<int64_t>(gridDim.x) * blockDim.x;
-  for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < count; i += step) {
-    data[i] = __float2bfloat16(sample(seed, i));
+/** Grid: a CTA per query token. */
+template <class T>
+__global__ void fillQuery(T* q, const DecodeParams<T> params, uint64_t seed) {
+  const int request = blockIdx.x / params.queryTokens;
+  const int token = blockIdx.x % params.queryTokens;
+  T* row = q + request * params.queryRequestStride + token * params.queryTokenStride;
+  for (int i = threadIdx.x; i < params.headsQ * queryDim; i += blockDim.x) {
+    const float value = sample(seed, static_cast<int64_t>(blockIdx.x) * params.headsQ * queryDim + i);
+    row[i / queryDim * params.queryHeadStride + i % queryDim] = static_cast<T>(value);
   }
 }
 
 /** Grid: a CTA per table entry; pages outside the cache are left out. */
-__global__ void fillPages(__nv_bfloat16* cache, const int32_t* table, const int32_t* lengths, int width, int pages,
-                          int tokenValues, uint64_t seed) {
+template <class T>
+__global__ void fillPages(T* cache, const CacheShape shape, const DecodeParams<T> params, uint64_t seed) {
+  const int width = params.blockTableStride;
   const int request = blockIdx.x / width;
-  const int first = blockIdx.x % width * pageTokens;
-  const int64_t count = static_cast<int64_t>(min(lengths[request] - first, pageTokens)) * tokenValues;
-  if (count <= 0) return;
-  const int page = table[blockIdx.x];
-  if (page < 0 || page >= pages) return;
-  const int64_t base = static_cast<int64_t>(page) * pageTokens * tokenValues;
-  for (int64_t i = threadIdx.x; i < count; i += blockDim.x) cache[base + i] = __float2bfloat16(sample(seed, base + i));
+  const int first = blockIdx.x % width * shape.pageSize;
+  const int tokens = min(params.lengths[request] - first, shape.pageSize);
+  if (tokens <= 0) return;
+  const int page = params.blockTable[blockIdx.x];
+  if (page < 0 || page >= shape.pages) return;
+  const int values = shape.headsKv * queryDim;
+  for (int i = threadIdx.x; i < tokens * values; i += blockDim.x) {
+    const int64_t bytes = page * shape.pageStride + i / values * shape.tokenStride +
+                          i % values / queryDim * shape.headStride;
+    cache[bytes / sizeof(T) + i % queryDim] =
+        static_cast<T>(sample(seed, static_cast<int64_t>(blockIdx.x) * shape.pageSize * values + i));
+  }
 }
+
+int64_t roundUp(int64_t value, int64_t unit) { return (value + unit - 1) / unit * unit; }
 
 }  // namespace
 
 std::string Shape::describe() const {
-  const auto [low, high] = std::minmax_element(lengths.begin(), lengths.end());
-  return "b" + std::to_string(lengths.size()) + " s_q" + std::to_string(queryTokens) + " len" + std::to_string(*low) +
-         ".." + std::to_string(*high) + " h_q" + std::to_string(headsQ) + " h_kv" + std::to_string(headsKv) +
-         (causal ? " causal" : "") + (holes ? " holes" : "");
+  std::string range = "none";
+  if (!lengths.empty()) {
+    const auto [low, high] = std::minmax_element(lengths.begin(), lengths.end());
+    range = std::to_string(*low) + ".." + std::to_string(*high);
+  }
+  return "b" + std::to_string(lengths.size()) + " s_q" + std::to_string(queryTokens) + " len" + range + " h_q" +
+         std::to_string(headsQ) + " h_kv" + std::to_string(headsKv) + " page" + std::to_string(pageSize) +
+         (causal ? " causal" : "") + (holes ? " holes" : "") + (strided ? " strided" : "");
 }
 
 int fullPartitions(const Shape& shape, int sms) {
+  if (shape.hasManyRows()) return manyRowsPartitions(shape.rows(), shape.headsKv, sms);
   const int block = fewRowsBlock(shape.rows());
   return std::max(1, sms / shape.headsKv / ((shape.rows() + block - 1) / block));
 }
 
-Problem::Problem(const Shape& shape_, uint32_t seed, int partitions, int fixedOverhead)
+template <class T>
+ProblemOf<T>::ProblemOf(const Shape& shape_, uint32_t seed, int partitions, int fixedOverhead)
     : shape(shape_), scale(1 / std::sqrt(static_cast<double>(queryDim))), partitions_(partitions) {
   const auto batch = static_cast<int64_t>(shape.lengths.size());
   std::mt19937 random(seed);
-  const auto pagesOf = [](int32_t length) { return (length + pageTokens - 1) / pageTokens; };
+  const auto pagesOf = [&](int32_t length) { return (length + shape.pageSize - 1) / shape.pageSize; };
   int width = 1;
   for (const int32_t length : shape.lengths) {
     pages += pagesOf(length);
     width = std::max(width, pagesOf(length));
   }
-  const int64_t cachePages = pages + 2;
+  const int64_t cachePages = pages + shape.sparePages;
   std::vector<int32_t> order(cachePages);
   std::iota(order.begin(), order.end(), 0);
   std::shuffle(order.begin(), order.end(), random);
@@ -87,12 +106,18 @@ Problem::Problem(const Shape& shape_, uint32_t seed, int partitions, int fixedOv
   schedule = fixedOverhead < 0 ? cheapestSchedule(shape.lengths, partitions, pageTokens)
                                : computeSchedule(shape.lengths, partitions, pageTokens, fixedOverhead);
 
-  const int64_t tokenValues = static_cast<int64_t>(shape.headsKv) * queryDim;
+  // Gaps of 16 bytes and more, which keep rows 16-byte aligned.
+  const int64_t gap = shape.strided ? 8 : 0;
+  const int64_t keyHead = queryDim + gap;
+  const int64_t keyToken = shape.headsKv * keyHead + gap;
+  const int64_t keyPage = shape.pageSize * keyToken + 3 * gap;
+  const int64_t queryHead = queryDim + gap;
+  const int64_t queryToken = shape.headsQ * queryHead + gap;
+  const int64_t queryRequest = shape.queryTokens * queryToken + 3 * gap;
   const int64_t queryRows = batch * shape.queryTokens * shape.headsQ;
-  const int64_t partialRows = static_cast<int64_t>(schedule.numSplits.back()) * shape.headsKv * shape.rows();
-  const int blocks = (shape.rows() + 15) / 16;
-  cache = std::make_unique<Buffer<T>>(cachePages * pageTokens * tokenValues);
-  q = std::make_unique<Buffer<T>>(queryRows * queryDim);
+  const int64_t partialRows = static_cast<int64_t>(schedule.numSplits.back()) * shape.headsKv * roundUp(shape.rows(), 64);
+  cache = std::make_unique<Buffer<T>>(cachePages * keyPage);
+  q = std::make_unique<Buffer<T>>(batch * queryRequest);
   out = std::make_unique<Buffer<T>>(queryRows * valueDim);
   lse = std::make_unique<Buffer<float>>(queryRows);
   partialOut = std::make_unique<Buffer<float>>(partialRows * valueDim);
@@ -101,32 +126,36 @@ Problem::Problem(const Shape& shape_, uint32_t seed, int partitions, int fixedOv
   table = std::make_unique<Buffer<int32_t>>(entries);
   numSplits = std::make_unique<Buffer<int32_t>>(schedule.numSplits);
   rows = std::make_unique<Buffer<ScheduleRow>>(schedule.rows);
-  arrivals = std::make_unique<Buffer<uint32_t>>(batch * shape.headsKv * blocks);
+  arrivals = std::make_unique<Buffer<uint32_t>>(batch * shape.headsKv * roundUp(shape.rows(), 16) / 16);
 
   cache->fillBytes(0xff);
+  q->fillBytes(0xff);
   out->fillBytes(0xff);
   lse->fillBytes(0xff);
   partialOut->fillBytes(0xff);
   partialLse->fillBytes(0xff);
   arrivals->fillBytes(0);
-  fillRandom<<<1024, 256>>>(q->get(), q->count(), seed);
-  POLYMLA_CUDA(cudaGetLastError());
-  fillPages<<<batch * width, 256>>>(cache->get(), table->get(), lengths->get(), width, static_cast<int>(cachePages),
-                                    static_cast<int>(tokenValues), seed + 1);
-  POLYMLA_CUDA(cudaGetLastError());
 
-  map = fewRowsMap(cacheShape());
+  cacheShape = CacheShape{cache->get(), std::is_same_v<T, __nv_bfloat16>, cachePages, shape.pageSize, shape.headsKv, queryDim,
+                          keyPage * 2, keyToken * 2, keyHead * 2};
+  if (shape.hasManyRows()) {
+    maps = manyRowsMaps(cacheShape);
+  } else {
+    map = fewRowsMap(cacheShape);
+  }
   params = DecodeParams<T>{q->get(), out->get(), lse->get(), lengths->get(), table->get(), rows->get(), numSplits->get(),
                            partialOut->get(), partialLse->get(), arrivals->get(), width, static_cast<int32_t>(batch),
                            shape.queryTokens, shape.headsQ, shape.headsKv, shape.headsQ / shape.headsKv, static_cast<int32_t>(cachePages),
-                           static_cast<float>(scale * 1.4426950408889634), shape.causal && shape.queryTokens > 1};
+                           static_cast<float>(scale * 1.4426950408889634), shape.causal && shape.queryTokens > 1,
+                           shape.pageSize, queryRequest, queryToken, queryHead};
+  if (batch == 0) return;
+  fillQuery<<<batch * shape.queryTokens, 256>>>(q->get(), params, seed);
+  POLYMLA_CUDA(cudaGetLastError());
+  fillPages<<<batch * width, 256>>>(cache->get(), cacheShape, params, seed + 1);
+  POLYMLA_CUDA(cudaGetLastError());
 }
 
-CacheShape Problem::cacheShape() const {
-  const int64_t head = queryDim * 2;
-  const int64_t token = head * shape.headsKv;
-  return CacheShape{cache->get(), true, static_cast<int64_t>(cache->count()) / (pageTokens * queryDim * shape.headsKv),
-                    pageTokens, shape.headsKv, queryDim, token * pageTokens, token, head};
-}
+template class ProblemOf<__nv_bfloat16>;
+template class ProblemOf<__half>;
 
 }  // namespace polymla::test

@@ -1,11 +1,13 @@
 #pragma once
 #include <cuda_bf16.h>
+#include <cuda_fp16.h>
 
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "../src/decode/few-rows.h"
+#include "../src/decode/many-rows.h"
 #include "../src/host/cuda-check.h"
 #include "../src/host/schedule.h"
 
@@ -45,40 +47,54 @@ struct Shape {
   std::vector<int32_t> lengths;
   bool causal;
   bool holes = false;  ///< some table entries inside the lengths lie outside the cache
+  int pageSize = pageTokens;
+  bool strided = false;  ///< gaps between pages, tokens, heads and query rows
+  int64_t sparePages = 2;
 
   int rows() const { return queryTokens * headsQ / headsKv; }
+  /** Which kernel takes it. */
+  bool hasManyRows() const { return rows() > 32; }
   std::string describe() const;
 };
 
 /**
  * A decode problem on the device: random queries and keys (a tenth of a normal deviate, within ±1), pages in random
- * order. Tokens past the lengths and spare pages are NaN, unused table entries garbage.
+ * order. Tokens past the lengths, gaps and spare pages are NaN, unused table entries garbage.
  */
-class Problem {
+template <class T>
+class ProblemOf {
  public:
-  using T = __nv_bfloat16;
   /** `fixedOverhead` −1: the cost model's choice. */
-  Problem(const Shape& shape, uint32_t seed, int partitions, int fixedOverhead);
+  ProblemOf(const Shape& shape, uint32_t seed, int partitions, int fixedOverhead);
 
   const Shape shape;
   const double scale;
   int64_t pages = 0;       ///< in use
   std::vector<int32_t> ids;  ///< of the pages in use
+  CacheShape cacheShape;
   Schedule schedule;
   std::unique_ptr<Buffer<T>> cache, q, out;
   std::unique_ptr<Buffer<float>> lse, partialOut, partialLse;
   std::unique_ptr<Buffer<int32_t>> lengths, table, numSplits;
   std::unique_ptr<Buffer<ScheduleRow>> rows;
   std::unique_ptr<Buffer<uint32_t>> arrivals;
-  CUtensorMap map;
+  CUtensorMap map;       ///< for few rows
+  ManyRowsMaps maps;     ///< for many
   DecodeParams<T> params;
 
-  CacheShape cacheShape() const;
-  void launch(cudaStream_t stream = nullptr) const { launchFewRows(map, params, partitions_, stream); }
+  void launch(cudaStream_t stream = nullptr) const {
+    if (shape.hasManyRows()) {
+      launchManyRows(maps, params, partitions_, stream);
+    } else {
+      launchFewRows(map, params, partitions_, stream);
+    }
+  }
 
  private:
   int partitions_;
 };
+
+using Problem = ProblemOf<__nv_bfloat16>;
 
 /** Partitions of a launch that fills `sms` multiprocessors once. */
 int fullPartitions(const Shape& shape, int sms);

@@ -16,8 +16,6 @@ struct FewRowsConsume : FewRows<T, N> {
   using typename Base::Merge;
   using typename Base::Ring;
   using typename Base::Shared;
-  using Base::arrivalOf;
-  using Base::consumerThreads;
   using Base::consumerWarps;
   using Base::groupThreads;
   using Base::groupTiles;
@@ -35,19 +33,20 @@ struct FewRowsConsume : FewRows<T, N> {
     float sum;
   };
 
-  /** Query rows into K-major swizzled tiles; rows past the last one become zeros. */
-  static __device__ void loadQuery(const DecodeParams<T>& params, Shared& shared, int request, int rowBegin) {
+  /**
+   * Query rows into K-major swizzled tiles; rows past the last one become zeros. A thread copies every lanesPerRow-th
+   * 16 bytes of the row on which it works in the softmax.
+   */
+  static __device__ __forceinline__ void loadQuery(Shared& shared, const Softmax& state, const T* source,
+                                                   bool present) {
     constexpr int rowChunks = queryDim * 2 / 16;
-    const T* first = params.q + params.firstRow(request, blockIdx.z) * queryDim;
-    // Not unrolled: the addresses would occupy registers all along the main loop.
-#pragma unroll 1
-    for (int index = threadIdx.x; index < N * rowChunks; index += consumerThreads) {
-      const int row = index / rowChunks;
-      const int chunk = index % rowChunks;
-      const bool present = rowBegin + row < params.rows();
-      const T* source = first + (present ? shared.places[row].out : 0) * queryDim + chunk * 8;
-      const int place = (chunk % 8) ^ (row & 7);
-      ptx::copyAsync16(shared.q + chunk / 8 * queryTileBytes + row * 128 + place * 16, source, present);
+    uint8_t* tile = shared.q + state.lane / 8 * queryTileBytes + state.row * 128 + ((state.lane ^ state.row) & 7) * 16;
+    source += state.lane * 8;
+#pragma unroll
+    for (int chunk = 0; chunk < rowChunks; chunk += Softmax::lanesPerRow) {
+      if (chunk + state.lane < rowChunks) {
+        ptx::copyAsync16(tile + chunk / 8 * queryTileBytes, source + chunk * 8, present);
+      }
     }
     ptx::waitCopies();
     ptx::fenceAsyncProxy();
@@ -92,8 +91,14 @@ struct FewRowsConsume : FewRows<T, N> {
     }
   }
 
-  /** P of this warp's rows, and by how much their O shrinks. `visible`: keys of this page that the lane's row sees. */
-  static __device__ __forceinline__ void softmaxPage(Shared& shared, Softmax& state, float scaleLog2, int visible) {
+  /**
+   * P of this warp's rows, and by how much their O shrinks.
+   *
+   * @param visible keys of this page up to which the lane's row sees, of those that
+   * @param present has: a bit per 16 keys
+   */
+  static __device__ __forceinline__ void softmaxPage(Shared& shared, Softmax& state, float scaleLog2, int visible,
+                                                     uint32_t present) {
     float x[Softmax::chunks][4];
     float max = state.max;
 #pragma unroll
@@ -102,9 +107,10 @@ struct FewRowsConsume : FewRows<T, N> {
       const float4 a = *reinterpret_cast<const float4*>(&shared.scores[0][state.row][token]);
       const float4 b = *reinterpret_cast<const float4*>(&shared.scores[1][state.row][token]);
       const float s[4] = {a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w};
+      const int limit = present >> token / 16 & 1 ? visible : 0;
 #pragma unroll
       for (int i = 0; i < 4; i++) {
-        x[chunk][i] = token + i < visible ? s[i] * scaleLog2 : -INFINITY;
+        x[chunk][i] = token + i < limit ? s[i] * scaleLog2 : -INFINITY;
         max = fmaxf(max, x[chunk][i]);
       }
     }
@@ -186,82 +192,62 @@ struct FewRowsConsume : FewRows<T, N> {
   }
 
   /** Sums over the row's lanes, writes lse, and leaves 1 / sum in shared.norm; 0 for a row that saw nothing. */
-  static __device__ __forceinline__ void finishSoftmax(const DecodeParams<T>& params, Shared& shared,
-                                                       const Softmax& state, const Piece& piece, int rowBegin) {
-    constexpr float ln2 = 0.693147180559945309f;
+  static __device__ __forceinline__ void finishSoftmax(const DecodeParams<T>& params, Shared& shared, const Merge& merge,
+                                                       const Softmax& state, const Piece& piece) {
     float sum = state.sum;
 #pragma unroll
     for (int step = Softmax::lanesPerRow / 2; step > 0; step /= 2) sum += __shfl_xor_sync(~0u, sum, step);
     if (state.lane != 0) return;
-    const bool empty = !(sum > 0);
-    shared.norm[state.row] = empty ? 0.0f : 1 / sum;
-    const int row = rowBegin + state.row;
-    if (row >= params.rows()) return;
-    const float lse = state.max + ptx::log2Fast(sum);
+    shared.norm[state.row] = sum > 0 ? __fdividef(1, sum) : 0.0f;
     if (piece.isSplit) {
-      params.partialLse[params.partialRow(piece.slot(), blockIdx.z, row)] = empty ? -INFINITY : lse;
+      const float lse = sum > 0 ? state.max + ptx::log2Fast(sum) : -INFINITY;
+      params.partialLse[merge.partOf(piece.slot()) * N + state.row] = lse;
     } else {
-      params.lse[params.firstLse(piece.request, blockIdx.z) + shared.places[state.row].lse] = empty ? INFINITY : lse * ln2;
+      merge.writeLse(piece, state.row, state.max, sum);
     }
   }
 
-  static __device__ __forceinline__ void writeOutput(const DecodeParams<T>& params, const Shared& shared,
-                                                     const Piece& piece, int rowBegin, int group,
-                                                     const float (&o)[groupTiles][N / 2]) {
+  /** What later steps of a small problem wait for, when nothing is in the caches: their address translations. */
+  static __device__ __forceinline__ void prefetchTranslations(const DecodeParams<T>& params) {
     const int lane = threadIdx.x % 32;
-    const int dim = group * groupTiles * tileColumns + threadIdx.x % groupThreads / 32 * 16;
-#pragma unroll
-    for (int block = 0; block < N / 8; block++) {
-      const int row = block * 8 + 2 * (lane % 4);
-      const float2 norm = *reinterpret_cast<const float2*>(&shared.norm[row]);
-      if (piece.isSplit) {
-        // Eight lanes fill a 32-byte sector of a row.
-        float* even = params.partialOut + params.partialRow(piece.slot(), blockIdx.z, rowBegin + row) * valueDim;
-#pragma unroll
-        for (int index = 0; index < groupTiles * 2; index++) {
-          const int at = dim + index / 2 * tileColumns + index % 2 * 8 + lane / 4;
-          const int i = block * 4 + index % 2 * 2;
-          if (rowBegin + row < params.rows()) even[at] = o[index / 2][i] * norm.x;
-          if (rowBegin + row + 1 < params.rows()) even[valueDim + at] = o[index / 2][i + 1] * norm.y;
-        }
-      } else {
-        const int outRow = block * 8 + lane / 4;
-        const int64_t place = params.firstRow(piece.request, blockIdx.z) + shared.places[outRow].out;
-        T* out = params.out + place * valueDim;
-#pragma unroll
-        for (int index = 0; index < groupTiles * 2; index++) {
-          const int i = block * 4 + index % 2 * 2;
-          const uint32_t pair = ptx::pack<T>(o[index / 2][i] * norm.x, o[index / 2][i + 1] * norm.y);
-          const uint32_t values = ptx::transpose8x8(pair);
-          const int at = dim + index / 2 * tileColumns + index % 2 * 8 + 2 * (lane % 4);
-          if (rowBegin + outRow < params.rows()) *reinterpret_cast<uint32_t*>(out + at) = values;
-        }
-      }
-    }
+    const void* first = params.out;
+    if (lane == 1) first = params.partialOut;
+    if (lane == 2) first = params.partialLse;
+    if (lane == 3) first = params.arrivals;
+    if (lane == 4) first = params.lse;
+    if (lane < 5) ptx::prefetchLine(first);
   }
 
-  static __device__ void consume(const DecodeParams<T>& params, Shared& shared, const ScheduleRow& row) {
+  static __device__ void consume(const DecodeParams<T>& params, Shared& shared) {
+    const ScheduleRow row = params.schedule[blockIdx.x];
     // The shuffle tells the compiler that all lanes agree.
     const int group = __shfl_sync(~0u, threadIdx.x / groupThreads, 0);
-    const int rowBegin = blockIdx.y * N;
     Softmax state;
-    state.row = threadIdx.x / 32 * Softmax::rowsPerWarp + threadIdx.x % 32 / Softmax::lanesPerRow;
+    state.row = threadIdx.x / Softmax::lanesPerRow;
     state.lane = threadIdx.x % Softmax::lanesPerRow;
+    const Merge merge{params, shared.places, params.rows() - static_cast<int>(blockIdx.y) * N};
+    const bool present = state.row < merge.rowCount;
+    const RowPlaces place = RowPlaces::of(params, blockIdx.y * N + (present ? state.row : 0));
+    if (state.lane == 0) shared.places[state.row] = place;
+    ptx::syncThreads<Base::initialised, Base::threads>();
+    if (row.beginRequest > row.endRequest) return;
+    if (threadIdx.x / 32 == consumerWarps - 1) prefetchTranslations(params);
     Cursor page;
-    int written = 0;
+    Piece last;
 
     forEachPiece(params, row, [&](const Piece& piece) {
-      loadQuery(params, shared, piece.request, rowBegin);
-      const int visible = params.visibleKeys(piece.length, shared.places[state.row].token);
+      loadQuery(shared, state, params.firstQuery(piece.request, blockIdx.z) + place.query, present);
+      const int visible = params.visibleKeys(piece.length, place.token);
       state.max = -INFINITY;
       state.sum = 0;
       float o[groupTiles][N / 2] = {};
       for (int index = piece.beginPage; index < piece.endPage; index++) {
         multiplyScores(shared, page, group);
+        // One lane reads, the one that gives the slot back.
+        const uint32_t existing = __shfl_sync(~0u, threadIdx.x % 32 == 0 ? shared.barriers.present[page.slot] : 0, 0);
         syncConsumers();
         const int begin = index * pageTokens;
-        const bool exists = shared.barriers.tokens[page.slot] != 0;
-        softmaxPage(shared, state, params.scaleLog2, exists ? visible - begin : 0);
+        softmaxPage(shared, state, params.scaleLog2, visible - begin, existing);
         if (piece.length - begin < pageTokens) clearTail(shared, page, group, piece.length - begin);
         ptx::fenceAsyncProxy();
         syncConsumers();
@@ -271,19 +257,21 @@ struct FewRowsConsume : FewRows<T, N> {
         if (threadIdx.x % 32 == 0) Ring::release(shared.barriers, page);
         page.nextPage();
       }
-      finishSoftmax(params, shared, state, piece, rowBegin);
+      finishSoftmax(params, shared, merge, state, piece);
       syncConsumers();
-      writeOutput(params, shared, piece, rowBegin, group, o);
-      if (piece.isSplit) ptx::arrive(shared.splitWritten[written++]);
+      merge.store(piece, o, shared.norm);
+      last = piece;
     });
 
-    // Only now: every CTA first finishes its own work, so that none waits for one that waits.
-    forEachSplit(params, row, [&](const Piece& piece) {
-      if (threadIdx.x == 0) arrivalOf(params, piece).wait();
-      syncConsumers();
-      const int count = min(N, params.rows() - rowBegin);
-      Merge{params, piece, shared.places, static_cast<int>(blockIdx.z), rowBegin}.run(shared.merge, count, syncConsumers);
-    });
+    // Only now: every CTA first finishes its own work, so that none waits for one that waits. The last piece and the
+    // first one can be splits.
+    bool isFirst = row.beginRequest == row.endRequest;
+#pragma unroll 1
+    for (Piece piece = last;; piece = pieceOf(params, row, row.beginRequest)) {
+      if (piece.isSplit) merge.merge(piece, shared.parts, shared.weights, syncConsumers);
+      if (isFirst) break;
+      isFirst = true;
+    }
   }
 };
 

@@ -5,87 +5,98 @@
 
 namespace polymla {
 
-/** The single warps of the few-rows kernel: prefetching, the page stream, the announcements. */
+/** The warp of the few-rows kernel that streams pages. */
 template <class T, int N>
 struct FewRowsFeed : FewRows<T, N> {
   using Base = FewRows<T, N>;
   using typename Base::Cursor;
   using typename Base::Ring;
   using typename Base::Shared;
-  using Base::arrivalOf;
   using Base::consumerWarps;
 
-  /** Rows into L2, by a warp. */
-  static __device__ __forceinline__ void prefetchQuery(const DecodeParams<T>& params, const RowPlaces& place,
-                                                       int request) {
-    if (threadIdx.x % 32 >= N) return;
-    const T* row = params.q + (params.firstRow(request, blockIdx.z) + place.out) * queryDim;
-    ptx::prefetchL2(row, queryDim * sizeof(T));
+  /** Queries into L2: behind the pages of the piece before they would take as long as the whole ring does. */
+  static __device__ __forceinline__ void prefetchQuery(const DecodeParams<T>& params, int request) {
+    const int lane = threadIdx.x % 32;
+    const int row = blockIdx.y * N + lane;
+    if (lane >= N || row >= params.rows()) return;
+    ptx::prefetchL2(params.firstQuery(request, blockIdx.z) + RowPlaces::of(params, row).query, queryDim * sizeof(T));
   }
 
-  /**
-   * What the first pages of a small problem wait for, one after the other, when nothing of it is in the caches: the
-   * requested lines, where they can be guessed, and the address translations in any case.
-   */
-  static __device__ __forceinline__ void prefetchFirst(const CUtensorMap& map, const DecodeParams<T>& params) {
-    const int warp = threadIdx.x / 32;
+  /** Up to 32 table entries of one request, one a lane. */
+  struct Batch {
+    int request;
+    int begin;   ///< first block of 64 tokens
+    int length;  ///< of the request
+    int id;      ///< of this lane's page; bounded by the table's width, since the length arrives no earlier
+  };
+
+  /** Of the number of pages that hold 64 tokens: 2, 1 or 0. */
+  static __device__ __forceinline__ int partsLog2(const DecodeParams<T>& params) {
+    return (params.pageSize < 64) + (params.pageSize < 32);
+  }
+
+  static __device__ __forceinline__ Batch fetch(const DecodeParams<T>& params, int request, int begin) {
+    int entry = (begin << partsLog2(params)) + threadIdx.x % 32;
+    if (__builtin_expect(params.pageSize > pageTokens, 0)) entry /= params.pageSize / pageTokens;
+    const int32_t* table = params.blockTable + static_cast<int64_t>(request) * params.blockTableStride;
+    return {request, begin, params.lengths[request], entry < params.blockTableStride ? table[entry] : -1};
+  }
+
+  /** Block `index` of the batch. */
+  static __device__ __forceinline__ void load(const CUtensorMap* map, const DecodeParams<T>& params, Shared& shared,
+                                              const Cursor& page, const Batch& batch, int index) {
     const int lane = threadIdx.x % 32;
-    const int guess = static_cast<int>(static_cast<int64_t>(blockIdx.x) * params.batch / gridDim.x);
-    if (warp == consumerWarps) {
-      if (lane == 0) ptx::prefetchTensorMap(&map);
-      const int row = min(static_cast<int>(blockIdx.y) * N + lane, params.rows() - 1);
-      prefetchQuery(params, RowPlaces::of(params, row), guess);
-    } else if (warp == consumerWarps + 1) {
-      const void* const first[] = {params.lengths + guess,
-                                   params.numSplits + guess,
-                                   params.blockTable + static_cast<int64_t>(guess) * params.blockTableStride,
-                                   params.arrivals,
-                                   params.partialLse,
-                                   params.partialOut,
-                                   params.lse,
-                                   params.out};
-      const void* mine = first[0];
-#pragma unroll
-      for (int index = 1; index < 8; index++) mine = lane == index ? first[index] : mine;
-      if (lane < 8) ptx::prefetchLine(mine);
+    if (__builtin_expect(params.pageSize >= pageTokens, 1)) {
+      const int id = __shfl_sync(~0u, batch.id, index);
+      int token = 0;
+      if (__builtin_expect(params.pageSize > pageTokens, 0)) {
+        token = (batch.begin + index) % (params.pageSize / pageTokens) * pageTokens;
+      }
+      if (lane == 0) Ring::load(shared.ring, shared.barriers, page, map, id, token, blockIdx.z, params.pages);
+    } else {
+      const int log2 = partsLog2(params);
+      const int part = (index << log2) + (lane << log2) / 4;
+      const int id = __shfl_sync(~0u, batch.id, part);
+      const bool inside = ((batch.begin << log2) + part) * params.pageSize < batch.length;
+      Ring::loadParts(shared.ring, shared.barriers, page, map, 1 << log2, inside ? id : -1, blockIdx.z, params.pages);
     }
   }
 
-  static __device__ void produce(const CUtensorMap* map, const DecodeParams<T>& params, Shared& shared,
-                                 const ScheduleRow& row) {
+  static __device__ void produce(const CUtensorMap* map, const DecodeParams<T>& params, Shared& shared) {
     const int lane = threadIdx.x % 32;
-    const int kvHead = blockIdx.z;
+    const ScheduleRow row = params.schedule[blockIdx.x];
+    if (lane == 0) ptx::prefetchTensorMap(map);
+    Ring::init(shared.barriers, consumerWarps);
+    ptx::fenceBarrierInit();
+    __syncwarp();
+    ptx::arriveThreads<Base::initialised, Base::threads>();
+    const int blocks = 32 >> partsLog2(params);
     Cursor page;
-    const RowPlaces place = RowPlaces::of(params, min(static_cast<int>(blockIdx.y) * N + lane, params.rows() - 1));
-    forEachPiece(params, row, [&](const Piece& piece) {
-      // Behind the pages of this piece the next queries would take as long as the whole ring does.
-      if (piece.request < row.endRequest) prefetchQuery(params, place, piece.request + 1);
-      const int32_t* table = params.blockTable + static_cast<int64_t>(piece.request) * params.blockTableStride;
-      if (piece.request < row.endRequest && lane == 0) ptx::prefetchLine(table + params.blockTableStride);
-      const auto idOf = [&](int index) { return index < piece.endPage ? table[index] : -1; };
-      // Requested 32 pages ahead: a load takes as long as everything in the ring.
-      int upcoming = idOf(piece.beginPage + lane);
-      for (int base = piece.beginPage; base < piece.endPage; base += 32) {
-        const int mine = upcoming;
-        upcoming = idOf(base + 32 + lane);
-        const int count = min(32, piece.endPage - base);
-        for (int index = 0; index < count; index++) {
-          const int id = __shfl_sync(~0u, mine, index);
-          if (lane == 0) Ring::load(shared.ring, shared.barriers, page, map, id, kvHead, params.pages);
+    Batch next{row.beginRequest, row.beginPage, 0, 0};
+    if (row.beginRequest <= row.endRequest) next = fetch(params, row.beginRequest, row.beginPage);
+#pragma unroll 1
+    while (next.request <= row.endRequest) {
+      const Batch batch = next;
+      const int end = batch.request == row.endRequest ? row.endPage : (batch.length + pageTokens - 1) / pageTokens;
+      const int count = min(blocks, end - batch.begin);
+#pragma unroll 1
+      for (int index = 0; index == 0 || index < count; index++) {
+        if (index < count) {
+          load(map, params, shared, page, batch, index);
           page.nextPage();
         }
+        if (index > 0) continue;
+        // After the first block, which nothing should delay; a batch ahead, for a load takes as long as the whole ring.
+        if (batch.begin + blocks < end) {
+          next = fetch(params, batch.request, batch.begin + blocks);
+        } else if (batch.request < row.endRequest) {
+          next = fetch(params, batch.request + 1, 0);
+          prefetchQuery(params, batch.request + 1);
+        } else {
+          next.request = batch.request + 1;
+        }
       }
-    });
-  }
-
-  /** Publishes each split once it is written: waiting for that would keep the consumers from their next piece. */
-  static __device__ void announce(const DecodeParams<T>& params, Shared& shared, const ScheduleRow& row) {
-    if (threadIdx.x % 32 != 0) return;
-    int count = 0;
-    forEachSplit(params, row, [&](const Piece& piece) {
-      ptx::wait(shared.splitWritten[count++], 0);
-      arrivalOf(params, piece).arrive();
-    });
+    }
   }
 };
 

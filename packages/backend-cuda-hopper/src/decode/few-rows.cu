@@ -41,7 +41,15 @@ void launch(const CUtensorMap& map, const DecodeParams<T>& params, int partition
 
 int fewRowsBlock(int rows) { return rows <= 16 ? 16 : 32; }
 
-CUtensorMap fewRowsMap(const CacheShape& cache) { return cacheTensorMap(cache, pageTokens, FewRows<__nv_bfloat16, 16>::Ring::boxTiles); }
+CUtensorMap fewRowsMap(const CacheShape& cache) {
+  const bool whole = cache.pageSize >= pageTokens && cache.pageSize % pageTokens == 0;
+  if (!whole && cache.pageSize != 32 && cache.pageSize != 16) {
+    throw std::invalid_argument("Few-rows decode takes pages of 16, 32 or a multiple of 64 tokens, found " +
+                                std::to_string(cache.pageSize));
+  }
+  constexpr int tiles = FewRows<__nv_bfloat16, 16>::Ring::boxTiles;
+  return whole ? cacheTensorMap(cache, pageTokens, tiles) : cacheTensorMap(cache, cache.pageSize, 1);
+}
 
 template <class T>
 void launchFewRows(const CUtensorMap& map, const DecodeParams<T>& params, int partitions, cudaStream_t stream) {
@@ -53,6 +61,7 @@ void launchFewRows(const CUtensorMap& map, const DecodeParams<T>& params, int pa
   }
 }
 
+template void launchFewRows<__half>(const CUtensorMap&, const DecodeParams<__half>&, int, cudaStream_t);
 template void launchFewRows<__nv_bfloat16>(const CUtensorMap&, const DecodeParams<__nv_bfloat16>&, int, cudaStream_t);
 
 }  // namespace polymla

@@ -12,23 +12,10 @@ __global__ void __launch_bounds__(FewRows<T, N>::threads, 1)
   using Kernel = FewRows<T, N>;
   extern __shared__ __align__(1024) uint8_t memory[];
   auto& shared = *reinterpret_cast<typename Kernel::Shared*>(memory);
-  FewRowsFeed<T, N>::prefetchFirst(cacheMap, params);
-  const ScheduleRow row = params.schedule[blockIdx.x];
-  if (row.beginRequest > row.endRequest) return;
-  if (threadIdx.x == 0) {
-    for (auto& barrier : shared.splitWritten) ptx::init(barrier, Kernel::consumerThreads);
-    Kernel::Ring::init(shared.barriers, Kernel::consumerWarps);
-    ptx::fenceBarrierInit();
-  }
-  if (threadIdx.x < N) shared.places[threadIdx.x] = RowPlaces::of(params, blockIdx.y * N + threadIdx.x);
-  __syncthreads();
-  const int warp = threadIdx.x / 32;
-  if (warp < Kernel::consumerWarps) {
-    FewRowsConsume<T, N>::consume(params, shared, row);
-  } else if (warp == Kernel::consumerWarps) {
-    FewRowsFeed<T, N>::produce(&cacheMap, params, shared, row);
+  if (threadIdx.x / 32 == Kernel::consumerWarps) {
+    FewRowsFeed<T, N>::produce(&cacheMap, params, shared);
   } else {
-    FewRowsFeed<T, N>::announce(params, shared, row);
+    FewRowsConsume<T, N>::consume(params, shared);
   }
 }
 

@@ -21,13 +21,16 @@ struct PageRing {
   struct Barriers {
     ptx::MBarrier full[Slots];
     ptx::MBarrier empty[Slots];
-    /** Tokens of the page in this slot that exist: 0 where its table entry lies outside the cache. */
-    int tokens[Slots];
+    /** A bit per 16 tokens of the page in this slot: clear where the table entry lies outside the cache. */
+    uint32_t present[Slots];
   };
 
-  /** `releases`: arrivals on `empty` that free a slot. */
-  static __device__ void init(Barriers& barriers, uint32_t releases) {
-    for (int slot = 0; slot < Slots; slot++) {
+  static_assert(Slots <= 32);
+
+  /** By a warp. `releases`: arrivals on `empty` that free a slot. */
+  static __device__ __forceinline__ void init(Barriers& barriers, uint32_t releases) {
+    const int slot = threadIdx.x % 32;
+    if (slot < Slots) {
       ptx::init(barriers.full[slot], 1);
       ptx::init(barriers.empty[slot], releases);
     }
@@ -45,19 +48,54 @@ struct PageRing {
     __device__ __forceinline__ void nextPage() { *this = box(boxes); }
   };
 
-  /** Requests a page, by one thread, as its slots become free. */
-  static __device__ void load(uint8_t* ring, Barriers& barriers, const Cursor& page, const CUtensorMap* map, int pageId,
-                              int kvHead, int pages) {
+  /**
+   * Requests 64 tokens of one page of the cache, by one thread, as slots become free.
+   *
+   * @param map its box: 64 tokens, BoxTiles tiles
+   * @param token first one, of the page
+   */
+  static __device__ __forceinline__ void load(uint8_t* ring, Barriers& barriers, const Cursor& page,
+                                              const CUtensorMap* map, int pageId, int token, int kvHead, int pages) {
     const bool exists = static_cast<uint32_t>(pageId) < static_cast<uint32_t>(pages);
-#pragma unroll
+#pragma unroll 1
     for (int index = 0; index < boxes; index++) {
       const Cursor at = page.box(index);
       ptx::wait(barriers.empty[at.slot], at.parity ^ 1);
-      barriers.tokens[at.slot] = exists ? pageTokens : 0;
+      barriers.present[at.slot] = exists ? 15 : 0;
       ptx::arriveExpect(barriers.full[at.slot], boxBytes);
-      ptx::loadBox(ring + at.slot * boxBytes, map, barriers.full[at.slot], 0, 0, index * BoxTiles, kvHead,
+      ptx::loadBox(ring + at.slot * boxBytes, map, barriers.full[at.slot], 0, token, index * BoxTiles, kvHead,
                    exists ? pageId : pages);
     }
+  }
+
+  /**
+   * Requests 64 tokens in `parts` parts, 2 or 4, from as many pages, by a warp.
+   *
+   * @param map its box: the tokens of a part, 1 tile
+   * @param pageId in lanes 0 to 3, of the page with that quarter of the tokens
+   */
+  static __device__ __forceinline__ void loadParts(uint8_t* ring, Barriers& barriers, const Cursor& page,
+                                                   const CUtensorMap* map, int parts, int pageId, int kvHead,
+                                                   int pages) {
+    constexpr int quarterBytes = tileBytes / 4;
+    const int lane = threadIdx.x % 32;
+    const bool exists = static_cast<uint32_t>(pageId) < static_cast<uint32_t>(pages);
+    const uint32_t present = __ballot_sync(~0u, exists) & 15;
+#pragma unroll 1
+    for (int index = 0; lane < 4 && index < boxes; index++) {
+      const Cursor at = page.box(index);
+      ptx::wait(barriers.empty[at.slot], at.parity ^ 1);
+      if (lane == 0) {
+        barriers.present[at.slot] = present;
+        ptx::arriveExpect(barriers.full[at.slot], boxBytes);
+      }
+#pragma unroll 1
+      for (int tile = 0; lane * parts % 4 == 0 && tile < BoxTiles; tile++) {
+        uint8_t* part = ring + at.slot * boxBytes + tile * tileBytes + lane * quarterBytes;
+        ptx::loadBox(part, map, barriers.full[at.slot], 0, 0, index * BoxTiles + tile, kvHead, exists ? pageId : pages);
+      }
+    }
+    __syncwarp();
   }
 
   static __device__ __forceinline__ void waitFull(Barriers& barriers, const Cursor& page, int box) {

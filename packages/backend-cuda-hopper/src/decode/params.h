@@ -16,15 +16,15 @@ constexpr int tileBytes = pageTokens * tileColumns * 2;
 /** Arguments of a dense decode kernel; device pointers. T is the 16-bit type of queries, cache and output. */
 template <class T>
 struct DecodeParams {
-  const T* q;                  ///< [batch, queryTokens, headsQ, 576], 16-byte aligned
+  const T* q;                  ///< [batch, queryTokens, headsQ, 576], strides below, rows 16-byte aligned
   T* out;                      ///< [batch, queryTokens, headsQ, 512]
   float* lse;                  ///< [batch, headsQ, queryTokens], natural log
   const int32_t* lengths;      ///< [batch]
   const int32_t* blockTable;   ///< [batch, blockTableStride]
   const ScheduleRow* schedule; ///< [gridDim.x]
   const int32_t* numSplits;    ///< [batch + 1]
-  float* partialOut;           ///< [splits, headsKv, rows, 512]
-  float* partialLse;           ///< [splits, headsKv, rows], base 2
+  float* partialOut;           ///< [splits, headsKv, rows, 512]; few-rows: in blocks of N rows, see FewRowsMerge
+  float* partialLse;           ///< [splits, headsKv, rows], base 2; few-rows: rows in blocks of N
   uint32_t* arrivals;          ///< [batch, headsKv, row blocks], 0 before and after each launch
   int32_t blockTableStride;
   int32_t batch;
@@ -35,11 +35,19 @@ struct DecodeParams {
   int32_t pages;  ///< of the cache
   float scaleLog2;  ///< softmax scale · log2 e
   bool causal;
+  int32_t pageSize;  ///< tokens per page of the cache: 16, 32 or a multiple of 64; the schedule counts pages of 64
+  int64_t queryRequestStride;  ///< of q, in elements
+  int64_t queryTokenStride;
+  int64_t queryHeadStride;
 
   /** Query rows of one KV head: row s · headsPerKv + h is token s, head h of the group. */
   __host__ __device__ int rows() const { return queryTokens * headsPerKv; }
 
-  /** Offset of a KV head's rows in q and out, in rows of 576 and 512; RowPlaces has the row's own part. */
+  /** First row of a KV head in q; RowPlaces has the row's own part. */
+  __device__ const T* firstQuery(int request, int kvHead) const {
+    return q + request * queryRequestStride + static_cast<int64_t>(kvHead) * headsPerKv * queryHeadStride;
+  }
+  /** Offset of a KV head's rows in out, in rows of 512. */
   __device__ int64_t firstRow(int request, int kvHead) const {
     return static_cast<int64_t>(request) * queryTokens * headsQ + kvHead * headsPerKv;
   }

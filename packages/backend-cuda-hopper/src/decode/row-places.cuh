@@ -3,17 +3,19 @@
 
 namespace polymla {
 
-/** Where a row of a KV head lies, from DecodeParams::firstRow and firstLse on. Kept in a table: it takes a division. */
+/** Where a row of a KV head lies, from DecodeParams::firstRow, firstLse and firstQuery on. Kept in a table: it takes a division. */
 struct RowPlaces {
-  int out;  ///< in rows, of q and out
+  int out;  ///< in rows
   int lse;
   int token;
+  int64_t query;  ///< in elements
 
   template <class T>
   static __device__ RowPlaces of(const DecodeParams<T>& params, int row) {
     const int token = row / params.headsPerKv;
     const int head = row - token * params.headsPerKv;
-    return {token * params.headsQ + head, head * params.queryTokens + token, token};
+    return {token * params.headsQ + head, head * params.queryTokens + token, token,
+            token * params.queryTokenStride + head * params.queryHeadStride};
   }
 };
 

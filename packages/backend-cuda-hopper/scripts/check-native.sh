@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Builds the library and its C++ tests into build/, runs those that need no GPU, and checks what ptxas said of the kernels.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+generator=()
+command -v ninja >/dev/null && generator=(-G Ninja)
+cmake -S . -B build "${generator[@]}" -DPOLYMLA_TESTS=ON >/dev/null
+cmake --build build
+ctest --test-dir build --output-on-failure
+node scripts/check-kernels.mjs

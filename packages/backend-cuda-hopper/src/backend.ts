@@ -1,0 +1,29 @@
+import { existsSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import type { Backend } from '@polymla/core'
+import { nativeBackend } from '@polymla/native'
+
+/** From dist, which holds the library, or from src beside it. */
+const CANDIDATES = ['./native/', '../dist/native/'].map((folder) =>
+  fileURLToPath(
+    new URL(`${folder}${process.platform}-${process.arch}/libpolymla_cuda_hopper.so`, import.meta.url),
+  ),
+)
+
+/**
+ * NVIDIA GPUs of compute capability 9.0 (H100, H200, H20, GH200): devices `cuda:0`, `cuda:1`, … in the order of
+ * `CUDA_VISIBLE_DEVICES`. Other GPUs are listed as unusable, and so is the backend where there is no driver or its
+ * library is not built, each with its reason.
+ */
+export function cudaHopper(): Backend {
+  const backend = nativeBackend({
+    name: 'cuda',
+    library: CANDIDATES.find((path) => existsSync(path)) ?? CANDIDATES[0],
+    origin: 'package',
+  })
+  // A single device is numbered, too: there may be more tomorrow.
+  return {
+    ...backend,
+    probe: async () => (await backend.probe()).map((info, index) => ({ ...info, id: `cuda:${index}` })),
+  }
+}

@@ -1,0 +1,46 @@
+#pragma once
+#include "../ptx/registers.cuh"
+#include "many-rows-consume.cuh"
+#include "many-rows-feed.cuh"
+#include "many-rows-shared.cuh"
+
+namespace polymla {
+
+/** Grid: partitions × blocks of 64 rows × KV heads, all resident when any request is split. */
+template <class T>
+__global__ void __launch_bounds__(ManyRows<T>::threads, 1)
+    manyRowsDecode(const __grid_constant__ ManyRowsMaps maps,
+                   const __grid_constant__ DecodeParams<T> params) {
+  using Kernel = ManyRows<T>;
+  using Feed = ManyRowsFeed<T>;
+  extern __shared__ __align__(1024) uint8_t memory[];
+  auto& shared = *reinterpret_cast<typename Kernel::Shared*>(memory);
+  const ScheduleRow row = params.schedule[blockIdx.x];
+  if (row.beginRequest > row.endRequest) return;
+  if (threadIdx.x == 0) Kernel::init(shared);
+  if (threadIdx.x < Kernel::rowsPerCta) {
+    shared.places[threadIdx.x] = RowPlaces::of(params, Kernel::rowBegin() + threadIdx.x);
+  }
+  __syncthreads();
+  // The shuffle tells the compiler that all lanes agree.
+  const int group = __shfl_sync(~0u, threadIdx.x / Kernel::groupThreads, 0);
+  if (group == 0) {
+    ptx::takeRegisters<Kernel::consumerRegisters>();
+    ManyRowsConsume<T>::template consume<0>(params, shared, row);
+  } else if (group == 1) {
+    ptx::takeRegisters<Kernel::consumerRegisters>();
+    ManyRowsConsume<T>::template consume<1>(params, shared, row);
+  } else {
+    ptx::giveRegisters<Kernel::feedRegisters>();
+    const int warp = threadIdx.x % Kernel::groupThreads / 32;
+    if (warp < 2) {
+      Feed::produce(maps, warp, params, shared, row);
+    } else if (warp == 2) {
+      Feed::loadQueries(params, shared, row);
+    } else {
+      Feed::announce(params, shared, row);
+    }
+  }
+}
+
+}  // namespace polymla

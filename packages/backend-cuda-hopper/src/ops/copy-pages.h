@@ -1,0 +1,11 @@
+#pragma once
+#include <cuda_runtime.h>
+
+#include "polymla_backend.h"
+
+namespace polymla {
+
+/** Enqueues pmla_copy_pages_problem. Throws Failure. */
+void launchCopyPages(const pmla_copy_pages_problem& problem, const pmla_copy_pages_args& args, cudaStream_t stream);
+
+}  // namespace polymla

@@ -1,0 +1,54 @@
+#pragma once
+#include <cuda_runtime.h>
+
+#include <algorithm>
+
+#include "../decode/few-rows.h"
+#include "../decode/many-rows.h"
+
+// What a decode plan asks of each kernel of src/decode, which it knows by this alone.
+
+namespace polymla {
+
+/** Most partitions of a launch, of either kernel. */
+constexpr int64_t mostPartitions = 160;
+
+constexpr int64_t roundUp(int64_t value, int64_t unit) { return (value + unit - 1) / unit * unit; }
+
+/** Up to 32 query rows per KV head. */
+struct FewRowsKernel {
+  static bool takes(int64_t rows) { return rows <= 32; }
+  static int64_t partitions(int rows, int headsKv, int multiprocessors) {
+    const int blocks = (rows + fewRowsBlock(rows) - 1) / fewRowsBlock(rows);
+    return std::clamp<int64_t>(multiprocessors / headsKv / blocks, 1, mostPartitions);
+  }
+  /** Rows of a KV head for which a split has room in scratch. */
+  static int64_t scratchRows(int rows) { return roundUp(rows, fewRowsBlock(rows)); }
+
+  using Maps = decltype(fewRowsMap(CacheShape{}));
+  static Maps maps(const CacheShape& cache) { return fewRowsMap(cache); }
+  template <class T>
+  static void launch(const Maps& maps, const DecodeParams<T>& params, int partitions, cudaStream_t stream) {
+    launchFewRows(maps, params, partitions, stream);
+  }
+};
+
+/** Any number of query rows. */
+struct ManyRowsKernel {
+  static int64_t partitions(int rows, int headsKv, int multiprocessors) {
+    return std::min<int64_t>(manyRowsPartitions(rows, headsKv, multiprocessors), mostPartitions);
+  }
+  static int64_t scratchRows(int rows) { return roundUp(rows, 64); }
+
+  using Maps = decltype(manyRowsMaps(CacheShape{}));
+  static Maps maps(const CacheShape& cache) { return manyRowsMaps(cache); }
+  template <class T>
+  static void launch(const Maps& maps, const DecodeParams<T>& params, int partitions, cudaStream_t stream) {
+    launchManyRows(maps, params, partitions, stream);
+  }
+};
+
+/** Counters of a launch, 0 before and after it; fewer than these are used. */
+inline int64_t arrivalCounters(int64_t batch, int64_t headsKv, int64_t rows) { return batch * headsKv * roundUp(rows, 16) / 16; }
+
+}  // namespace polymla

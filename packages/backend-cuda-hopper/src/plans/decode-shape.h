@@ -1,0 +1,30 @@
+#pragma once
+#include <cstdint>
+
+#include "kit/fit.h"
+#include "polymla_backend.h"
+
+namespace polymla {
+
+/** What a dense decode problem comes to on a device: which kernel, how many partitions, and where scratch lies. */
+struct DecodeShape {
+  DecodeShape(int multiprocessors, const pmla_decode_problem& problem);
+
+  bool fewRows;
+  /** The host's schedule counts pages of the cache, the kernels' one pages of 64 tokens: another is made per launch. */
+  bool ownSchedule;
+  int64_t partitions;
+  int64_t counters;  ///< arrivals
+  /** Offsets into the workspace. */
+  struct Workspace {
+    uint64_t partialOut, partialLse, lse, rows, numSplits, bytes;
+  } workspace;
+};
+
+/** Whether and how the kernels of src/decode do a problem. */
+Fit fitDecode(int multiprocessors, const pmla_decode_problem& problem);
+
+/** What of a launch's arguments the kernels cannot take; throws Failure PMLA_UNSUPPORTED. */
+void requireDecodeArgs(const pmla_decode_args& args);
+
+}  // namespace polymla
