@@ -5,7 +5,7 @@
 //
 //   node bundle devices
 
-import { existsSync } from 'node:fs'
+import { existsSync, readdirSync, statSync } from 'node:fs'
 import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -36,16 +36,22 @@ await build({
   },
 })
 
+/** The files at a path inside a package: itself, or what a folder holds. */
+function filesOf(folder, path) {
+  if (!statSync(join(folder, path)).isDirectory()) return [path]
+  return readdirSync(join(folder, path)).flatMap((name) => filesOf(folder, join(path, name)))
+}
+
 const owners = new Map()
 for (const name of await readdir(join(root, 'packages'))) {
   const folder = join(root, 'packages', name)
   if (!existsSync(join(folder, 'package.json'))) continue
   const manifest = await readManifest(folder)
-  for (const asset of manifest.bundle?.assets ?? []) {
+  for (const asset of (manifest.bundle?.assets ?? []).flatMap((path) => filesOf(folder, path))) {
     if (owners.has(asset))
       throw new Error(`${manifest.name} and ${owners.get(asset)} both have the asset ${asset}`)
     owners.set(asset, manifest.name)
-    await cp(join(folder, asset), join(out, asset), { recursive: true })
+    await cp(join(folder, asset), join(out, asset))
   }
 }
 

@@ -4,6 +4,16 @@ import { consoleLogger } from './logger.js'
 import { createRuntime } from './runtime.js'
 
 const installed = vi.hoisted(() => ({ reference: (): unknown => null }))
+vi.mock('@polymla/backend-cpu', () => ({
+  default: () => {
+    throw missing('@polymla/backend-cpu')
+  },
+}))
+vi.mock('@polymla/backend-cuda-hopper', () => ({
+  default: () => {
+    throw missing('@polymla/backend-cuda-hopper')
+  },
+}))
 vi.mock('@polymla/backend-reference', () => ({ default: () => installed.reference() }))
 vi.mock('@acme/polymla', () => ({ default: () => new MemoryBackend({ name: 'acme', score: 70 }) }))
 vi.mock('not-a-backend', () => ({ default: () => undefined }))

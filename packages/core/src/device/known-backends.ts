@@ -8,6 +8,8 @@ type Env = Readonly<Record<string, string | undefined>>
  * that bundlers do without what is not installed, and cast so that core's types do not depend on it either.
  */
 const KNOWN: Readonly<Record<string, () => Promise<{ default: () => Backend }>>> = {
+  cpu: () => import('@polymla/backend-cpu' as string).catch(rethrow),
+  cuda: () => import('@polymla/backend-cuda-hopper' as string).catch(rethrow),
   reference: () => import('@polymla/backend-reference' as string).catch(rethrow),
 }
 
