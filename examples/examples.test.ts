@@ -1,4 +1,4 @@
-import { describe, expect, it, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 
 /** Runs an example and returns what it printed, line by line. */
 async function linesOf(name: string): Promise<string[]> {
@@ -12,6 +12,9 @@ async function linesOf(name: string): Promise<string[]> {
 const numbersIn = (line: string) => [...line.matchAll(/-?\d+\.\d+|-?Infinity/g)].map(([text]) => Number(text))
 
 describe('examples', () => {
+  beforeAll(() => vi.stubEnv('POLYMLA_DEVICE', 'reference')) // what they print is compared closely
+  afterAll(() => vi.unstubAllEnvs())
+
   it('decode-loop: a fork shares pages until it writes, and its parent keeps its results', async () => {
     const lines = await linesOf('decode-loop')
     const [heads, results] = [0, 1].map((part) => lines.map((line) => line.split(': ')[part]))

@@ -68,7 +68,7 @@ describe('a wrong command line', () => {
       '--filter: expected part of a label, found "nothing". A label is: dense.bf16',
     ],
     [['conformance', '--filter', 'nothing'], '--filter: expected part of the name of a case of smoke'],
-    [['decode', '--device', 'cuda:9'], 'there is no device "cuda:9"; there are: '],
+    [['decode', '--device', 'cuda:9'], 'there is no device "cuda:9"; there are: reference'],
   ])('%j exits with 2', async (argv, message) => {
     const { code, stdout, stderr } = await run(argv)
     expect(stderr).toMatch(/^error POLYMLA_\w+ /)

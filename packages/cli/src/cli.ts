@@ -1,3 +1,4 @@
+import cpu from '@polymla/backend-cpu'
 import reference from '@polymla/backend-reference'
 import { createRuntime, type Runtime, type RuntimeOptions } from '@polymla/core'
 import type { Command, Context } from './command.js'
@@ -12,9 +13,9 @@ import { version } from './version.js'
 /** Makes the runtime of a run; `env` and `logger` are given. */
 export type MakeRuntime = (options: RuntimeOptions) => Runtime
 
-/** The reference comes with the CLI, also in a bundle that has no packages to discover; others where installed. */
+/** These come with the CLI, also in a bundle that has no packages to discover; others are found where installed. */
 const firstParty: MakeRuntime = (options) =>
-  createRuntime({ ...options, backends: [reference()], discover: true })
+  createRuntime({ ...options, backends: [cpu(), reference()], discover: true })
 
 /**
  * Runs one command line, without the leading `node` and script. Never throws: errors go to `io.stderr`, and the exit

@@ -10,7 +10,7 @@ const BUILT = fileURLToPath(new URL('../dist/main.js', import.meta.url))
 
 function start(...argv: string[]) {
   return spawn(process.execPath, [BUILT, ...argv], {
-    env: { PATH: process.env.PATH },
+    env: { PATH: process.env.PATH, POLYMLA_BACKENDS: 'reference' },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
 }
@@ -26,6 +26,14 @@ test('the built command runs, and ends by itself', async () => {
   const { code, stdout, stderr } = await finished(start('decode', '--len', '64', '--json'))
   expect(stderr).toBe('warning auto chose reference, which is exact but slow\n')
   expect(JSON.parse(stdout)).toMatchObject({ status: 'passed' })
+  expect(code).toBe(0)
+})
+
+test('lists every first-party backend, usable or not', async () => {
+  const child = spawn(process.execPath, [BUILT, 'devices', '--json'], { stdio: ['ignore', 'pipe', 'pipe'] })
+  const { code, stdout } = await finished(child)
+  const backends = JSON.parse(stdout).devices.map(({ backend }: { backend: string }) => backend)
+  expect(new Set(backends)).toEqual(new Set(['cpu', 'cuda', 'reference']))
   expect(code).toBe(0)
 })
 

@@ -15,19 +15,19 @@ export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>
   /** Whether stdout and stderr are terminals. */
   readonly terminal?: boolean
-  /** Backends instead of the first-party ones. */
+  /** By default the reference alone: results do not depend on what the machine has. */
   readonly backends?: readonly Backend[]
   readonly signal?: AbortSignal
 }
 
 /** Runs a command line in this process and returns what it wrote. */
 export async function run(argv: readonly string[], options: RunOptions = {}): Promise<Ran> {
-  const { env = {}, terminal = false, backends, signal = new AbortController().signal } = options
+  const { env = {}, terminal = false, signal = new AbortController().signal } = options
+  const { backends = [reference()] } = options
   const stdout = new Recorder(terminal)
   const stderr = new Recorder(terminal)
   const io: Io = { stdout, stderr, env, signal }
-  const makeRuntime: MakeRuntime | undefined =
-    backends && ((given) => createRuntime({ ...given, backends, discover: false }))
+  const makeRuntime: MakeRuntime = (given) => createRuntime({ ...given, backends, discover: false })
   const code = await main(argv, io, makeRuntime)
   return { code, stdout: stdout.text, stderr: stderr.text }
 }
