@@ -32,8 +32,8 @@ test('the built command runs, and ends by itself', async () => {
 test('lists every first-party backend, usable or not', async () => {
   const child = spawn(process.execPath, [BUILT, 'devices', '--json'], { stdio: ['ignore', 'pipe', 'pipe'] })
   const { code, stdout } = await finished(child)
-  const backends = JSON.parse(stdout).devices.map(({ backend }: { backend: string }) => backend)
-  expect(new Set(backends)).toEqual(new Set(['cpu', 'cuda', 'reference']))
+  const names = JSON.parse(stdout).map(({ id }: { id: string }) => id.split(':')[0])
+  expect(new Set(names)).toEqual(new Set(['cpu', 'cuda', 'reference']))
   expect(code).toBe(0)
 })
 

@@ -44,7 +44,10 @@ Fit fit(Device &device, const Problem &problem) {
   pmla_fit answer{};
   answer.size = sizeof answer;
   ErrorRecord error;
-  device.check(device.table().fit(device.handle(), &problem.head, &answer, error.get()), error, "fit");
+  const pmla_status status = device.table().fit(device.handle(), &problem.head, &answer, error.get());
+  // A library from before some value of the problem cannot grade it.
+  if (status == PMLA_UNSUPPORTED) return {error.failure(status, "fit", device.id()).message};
+  device.check(status, error, "fit");
   if (answer.grade == PMLA_FIT_NO) {
     const std::string why = boundedText(answer.why, sizeof answer.why);
     return {why.empty() ? "the backend refuses the problem without a reason" : why};

@@ -587,7 +587,8 @@ typedef struct {
   pmla_status (*graph_launch)(pmla_graph graph, pmla_stream stream, pmla_error *error);
   void (*graph_free)(pmla_graph graph);
 
-  /* Decides on exactly this problem; `grade` PMLA_FIT_NO is an answer, not a failure, and the one for what is known. */
+  /* Decides on exactly this problem. `grade` PMLA_FIT_NO is an answer, not a failure; so is the status PMLA_UNSUPPORTED,
+   * for a problem with an enum value that the library does not know. */
   pmla_status (*fit)(pmla_device device, const pmla_problem *problem, pmla_fit *fit, pmla_error *error);
   /* Makes what all launches share, for a problem that fits. May take long, for a library that compiles. */
   pmla_status (*plan_new)(pmla_device device, const pmla_problem *problem, pmla_plan *plan, pmla_error *error);

@@ -91,10 +91,13 @@ describe.skipIf(notRunnable)(suite('a device'), () => {
     expect((await open('memory')).adoptStream).toBeUndefined()
   })
 
-  it('answers supports() with the reason of its library', async () => {
-    const device = await open('faulty', { fault: 'fit-no' })
-    expect(device.supports(decode)).toBe('heads 7: only multiples of 8 are implemented')
-    expect(() => device.prepare(decode)).toThrow(failure('POLYMLA_UNSUPPORTED', 'heads 7'))
+  it.each([
+    ['fit-no', 'heads 7: only multiples of 8 are implemented'],
+    ['fit-unknown', 'format 9 of the cache is not known'],
+  ])('answers supports() with the reason of its library: %s', async (fault, reason) => {
+    const device = await open('faulty', { fault })
+    expect(device.supports(decode)).toBe(reason)
+    expect(() => device.prepare(decode)).toThrow(failure('POLYMLA_UNSUPPORTED', reason))
   })
 
   it('refuses a problem that its library answers absurdly', async () => {

@@ -23,6 +23,7 @@ PMLA_ELF_NOTE;
   FAULT(FAULT_SILENT, "silent") \
   FAULT(FAULT_FIT_ABSURD, "fit-absurd") \
   FAULT(FAULT_FIT_NO, "fit-no") \
+  FAULT(FAULT_FIT_UNKNOWN, "fit-unknown") \
   FAULT(FAULT_FIT_FAILS, "fit-fails") \
   FAULT(FAULT_CHOOSE_ABSURD, "choose-absurd") \
   FAULT(FAULT_CAPTURE_FAILS, "capture-fails")
@@ -178,6 +179,8 @@ static pmla_status faultyFit(pmla_device device, const pmla_problem *problem, pm
     case FAULT_FIT_NO:
       snprintf(made.why, sizeof made.why, "heads 7: only multiples of 8 are implemented");
       return pmla_write(answer, &made, sizeof made);
+    case FAULT_FIT_UNKNOWN:
+      return fail(error, PMLA_UNSUPPORTED, "format 9 of the cache is not known", "");
     case FAULT_FIT_ABSURD:
       made.grade = 77;
       made.workspace_bytes = UINT64_MAX;
