@@ -1,0 +1,7 @@
+/**
+ * Backends of GPU vendors.
+ *
+ * @module @polymla/backend-vendor
+ */
+export { portable } from './vendor-backend.js'
+export { VENDORS, type Vendor } from './vendors.js'
