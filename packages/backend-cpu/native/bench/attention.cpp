@@ -11,7 +11,7 @@ namespace polymla::cpu::bench {
 namespace {
 
 /** Tiles of one call, as many as the backend gives at once. */
-constexpr int TILES = 8;
+constexpr int TILES = 32;
 /** Rows that float64 checks. */
 constexpr int CHECKED_ROWS = 2;
 /** Keys that float64 checks at most: longer requests are checked by a shorter pass of the same kernel. */
@@ -31,7 +31,7 @@ class Worker {
 public:
   Worker(const Kernels &kernels, const Cache &cache, const Queries &queries)
       : kernels(kernels), cache(cache), queries(queries),
-        compute(kernels.compute(queries.dtype, cache.format())),
+        compute(kernels.computeInPlace(queries.dtype, cache.format(), queries.count)),
         direct(kernels.direct(cache.format(), compute)),
         stride(static_cast<int64_t>(queries.headDim) * (compute == Compute::F32 ? 4 : 2)),
         state(allocate(kernels.stateBytes(queries.count, queries.headDim, queries.valueDim, compute))),
@@ -48,7 +48,8 @@ public:
       const size_t page = first + static_cast<size_t>(key / PAGE_SIZE);
       const int keys = static_cast<int>(std::min<int64_t>(to - key, PAGE_SIZE));
       if (direct) {
-        tiles[count++] = {cache.token(page, 0), static_cast<int64_t>(cache.tokenBytes()), keys, nullptr};
+        tiles[count++] = {cache.token(page, 0), cache.token(page, 1) - cache.token(page, 0), keys, nullptr,
+                          cache.scales(page, 0)};
       } else {
         const std::byte *tokens[TILE_KEYS], *scales[TILE_KEYS];
         for (int i = 0; i < keys; i++) {
@@ -56,7 +57,7 @@ public:
           scales[i] = cache.scales(page, i);
         }
         kernels.gather({cache.format(), queries.headDim, keys, tokens, scales}, compute, gathered.get());
-        tiles[count++] = {gathered.get(), stride, keys, nullptr};
+        tiles[count++] = {gathered.get(), stride, keys, nullptr, nullptr};
       }
       if (count == (direct ? TILES : 1)) {
         kernels.attend(state.get(), tiles, count);

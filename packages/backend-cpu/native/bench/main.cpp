@@ -153,6 +153,7 @@ void run(const Options &options) {
       if (!wanted || !kernels.usable()) continue;
       const Compute compute = kernels.compute(format.queryDtype, format.format);
       const Peaks peaks = peaksOf(kernels, cache, options.threads);
+      // Without a unit for bf16, bf16 is multiplied as fp32.
       const double peak = compute == Compute::Bf16 && peaks.bf16 > 0 ? peaks.bf16 : peaks.f32;
       if (!options.json) {
         std::printf(

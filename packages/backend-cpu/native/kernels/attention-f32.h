@@ -48,10 +48,7 @@ public:
         ahead.skip(groupKeys<Keys>);
         attendFew<Keys>(state, tiles, count, ahead);
       } else {
-        const int work = state.valueDim / V::lanes * ((state.rows + VALUE_ROWS - 1) / VALUE_ROWS);
-        Ahead ahead(tiles, count, keyBytes, (keyBytes + work - 1) / work);
-        ahead.skip(tiles[0].count);
-        for (int i = 0; i < count; i++) attendMany(state, converted<Keys>(state, tiles[i]), ahead);
+        for (int i = 0; i < count; i++) attendMany<Keys>(state, tiles[i], tiles[i + 1 < count ? i + 1 : i]);
       }
     });
   }
@@ -79,6 +76,10 @@ private:
   /** Keys that a few rows take at a time: of 576 dims they nearly fill a first-level cache of 48 KiB. */
   template <class Keys> static constexpr int groupKeys = 64 / Keys::bytes;
 
+  static constexpr int SCORE_NUMBERS = V::accumulators / QUAD * SCORE_DIMS;
+  static constexpr int VALUE_NUMBERS = TILE_KEYS * VALUE_VECTORS * V::lanes;
+  static constexpr int CONVERTED = SCORE_NUMBERS > VALUE_NUMBERS ? SCORE_NUMBERS : VALUE_NUMBERS;
+
   struct Shape {
     int rows, headDim, valueDim;
     Compute compute;
@@ -91,9 +92,9 @@ private:
     float *sum;     // [paddedRows]
     float *rescale; // [BLOCK_ROWS], what the old sums are multiplied with
     float *scores;  // [TILE_KEYS][rows of a block], then the weights
-    float *queries; // times the scale; per block [headDim][rows of the block]; a few rows: [rows][headDim]
+    float *queries; // times the scale; per vector of rows [headDim · lanes], see queryPlace; a few rows: [rows][headDim]
     float *out;     // [rows][valueDim]
-    float *keys;    // [TILE_KEYS][headDim], converted; none for a few rows
+    float *converted; // what of keys is in use, in f32; none for a few rows
     size_t bytes = 64;
 
     explicit View(void *memory) : View(memory, *static_cast<const Shape *>(memory)) {}
@@ -110,14 +111,10 @@ private:
       scores = take(TILE_KEYS * BLOCK_ROWS);
       queries = take(size_t(paddedRows) * this->headDim);
       out = take(size_t(this->rows) * this->valueDim);
-      keys = take(few() || this->compute == Compute::F32 ? 0 : size_t(TILE_KEYS) * this->headDim);
+      converted = take(few() || this->compute == Compute::F32 ? 0 : CONVERTED);
     }
 
     bool few() const { return this->rows <= V::fewRows; }
-    int blockVectors(int row) const {
-      const int left = (this->rows - row + V::lanes - 1) / V::lanes;
-      return left < V::rowVectors ? left : V::rowVectors;
-    }
   };
 
   static void packQueries(const View &state, const Queries &queries) {
@@ -125,15 +122,14 @@ private:
     const float factor = queries.scale * 0x1.715476p+0f;
     std::memset(state.queries, 0, sizeof(float) * state.paddedRows * dims);
     for (int row = 0; row < state.rows; row++) {
-      const int block = row / BLOCK_ROWS * BLOCK_ROWS;
-      const int step = state.few() ? 1 : state.blockVectors(block) * V::lanes;
-      float *to = state.queries + (state.few() ? row * dims : block * dims + row - block);
+      const int lane = state.few() ? 0 : row % V::lanes;
+      float *to = state.queries + (row - lane) * dims;
       constexpr int part = 16;
       const size_t size = queries.dtype == PMLA_F32 ? 4 : queries.dtype == PMLA_E4M3 ? 1 : 2;
       for (int d = 0; d < dims; d += part) {
         float numbers[part];
         decodeNumbers<V>(queries.dtype, static_cast<const std::byte *>(queries.rows[row]) + d * size, numbers, part);
-        for (int i = 0; i < part; i++) to[(d + i) * step] = numbers[i] * factor;
+        for (int i = 0; i < part; i++) to[state.few() ? d + i : queryPlace<V>(lane, d + i)] = numbers[i] * factor;
       }
     }
   }
@@ -144,46 +140,34 @@ private:
     for (int i = 0; i < count; i++) {
       for (int begin = 0; begin < tiles[i].count; begin += group) {
         const int size = tiles[i].count - begin < group ? tiles[i].count - begin : group;
-        const KeyTile part = {tiles[i].keys + begin * tiles[i].stride, tiles[i].stride, size, tiles[i].visible};
+        const KeyTile part = {tiles[i].keys + begin * tiles[i].stride, tiles[i].stride, size, tiles[i].visible,
+                              nullptr};
         ahead.grant(size);
         withConstant<V::fewRows>(state.rows, [&](auto rows) {
           fewRowsScoreTile<V, Keys, rows.value>(state.queries, part.keys, part.stride, size, state.headDim, ahead,
                                                 state.scores);
         });
         weigh(state, part, begin, 0, V::lanes);
-        const WeightedValues values = {state.scores, V::lanes, part.keys, part.stride, size, &ahead};
+        const WeightedValues values = {state.scores, V::lanes, part.keys, part.stride, size, &ahead, nullptr, nullptr};
         addValues<V, Keys, true, V::fewRows>(values, state.rows, state.rescale, state.out, state.valueDim);
       }
     }
   }
 
-  /** A tile in f32, in memory of the state unless it is so already. */
-  template <class Keys> static KeyTile converted(const View &state, const KeyTile &tile) {
-    if constexpr (Keys::dtype == PMLA_F32) return tile;
-    for (int key = 0; key < tile.count; key++) {
-      const std::byte *from = tile.keys + key * tile.stride;
-      float *to = state.keys + key * state.headDim;
-      for (int d = 0; d < state.headDim; d += V::lanes) V::store(to + d, Keys::load(from + d * Keys::bytes));
-    }
-    const auto stride = static_cast<int64_t>(state.headDim * sizeof(float));
-    return {reinterpret_cast<const std::byte *>(state.keys), stride, tile.count, tile.visible};
-  }
-
-  /** All keys of a tile, in f32, for one block of rows after the other. */
-  static void attendMany(const View &state, const KeyTile &tile, Ahead &ahead) {
-    ahead.grant(tile.count);
+  /** All keys of a tile for one block of rows after the other. */
+  template <class Keys> static void attendMany(const View &state, const KeyTile &tile, const KeyTile &nextTile) {
+    const int64_t products = state.paddedRows / V::lanes * state.headDim + state.rows * state.valueDim / V::lanes;
+    NextTile next(nextTile, state.headDim * Keys::bytes, products * tile.count);
     for (int row = 0; row < state.rows; row += BLOCK_ROWS) {
-      const int vectors = state.blockVectors(row);
-      const int width = vectors * V::lanes;
-      withConstant<V::rowVectors>(vectors, [&](auto vectors) {
-        scoreTile<V, vectors.value>(state.queries + row * state.headDim, tile.keys, tile.stride, tile.count,
-                                    state.headDim, state.scores);
-      });
+      const int rows = state.rows - row < BLOCK_ROWS ? state.rows - row : BLOCK_ROWS;
+      const int width = (rows + V::lanes - 1) / V::lanes * V::lanes;
+      scoreTile<V, Keys>(state.queries + row * state.headDim, tile.keys, tile.stride, tile.count, state.headDim, next,
+                         state.converted, state.scores, width);
       weigh(state, tile, 0, row, width);
-      const int rows = state.rows - row < width ? state.rows - row : width;
-      const WeightedValues values = {state.scores, width, tile.keys, tile.stride, tile.count, &ahead};
+      const WeightedValues values = {state.scores, width,  tile.keys, tile.stride,
+                                     tile.count, nullptr, &next, state.converted};
       float *out = state.out + row * state.valueDim;
-      addValues<V, F32Keys<V>, false, VALUE_ROWS>(values, rows, state.rescale, out, state.valueDim);
+      addValues<V, Keys, false, VALUE_ROWS>(values, rows, state.rescale, out, state.valueDim);
     }
   }
 

@@ -9,6 +9,8 @@ extern const Kernels amxBf16Kernels;
 extern const Kernels avx512Bf16Kernels;
 extern const Kernels avx512Kernels;
 extern const Kernels avx2Kernels;
+/** Query rows up to which avx512/few-rows.h is for. */
+constexpr int FEW_ROWS = 8;
 #elif defined(__aarch64__)
 extern const Kernels neonKernels;
 #endif

@@ -16,7 +16,15 @@ constexpr int MAX_ROWS = 128;
  * What the keys of a tile are. Products are summed in fp32: those of bf16 in pairs where the instruction set has a unit for
  * that, all others after conversion to fp32.
  */
-enum class Compute { Bf16, F32, F16 };
+enum class Compute {
+  Bf16,
+  F32,
+  F16,
+  /** Tokens of a cache format as they are; see Kernels::computeInPlace. */
+  E4m3,
+  Fp8With656,
+  Fp8With584,
+};
 
 /** Up to TILE_KEYS keys of one KV head, as the compute type. */
 struct KeyTile {
@@ -25,6 +33,8 @@ struct KeyTile {
   int count;             // 1 … TILE_KEYS; memory behind the last key is not read
   /** [rows]: bit j tells whether the row sees key j; null when every row sees all. */
   const uint64_t *visible;
+  /** [count][8]: scales of the tokens; Fp8With584 only. */
+  const std::byte *scales = nullptr;
 };
 
 /** Query rows that attend to the same keys. */
@@ -57,6 +67,11 @@ struct Kernels {
   bool (*usable)();
   /** The compute type for queries of a dtype over a cache of a format. */
   Compute (*compute)(uint32_t dtype, uint32_t format);
+  /**
+   * The same for tiles that lie in a cache and states of at most `rows` rows: a type whose tiles are tokens of the format as
+   * they are, where there is one for so many rows.
+   */
+  Compute (*computeInPlace)(uint32_t dtype, uint32_t format, int rows);
 
   /** Bytes of a state, aligned to 64. */
   size_t (*stateBytes)(int rows, int headDim, int valueDim, Compute compute);

@@ -28,12 +28,12 @@ template <class V> struct Bf16Keys {
   static void store(std::byte *to, typename V::Floats numbers) { V::storeBf16(to, numbers); }
 };
 
-/** Calls `f` with the key type of a compute type. */
+/** Calls `f` with the key type of a compute type: one that tiles are gathered as. */
 template <class V, class F> inline void withKeys(Compute compute, F f) {
   switch (compute) {
   case Compute::Bf16: return f(Bf16Keys<V>{});
   case Compute::F16: return f(F16Keys<V>{});
-  case Compute::F32: return f(F32Keys<V>{});
+  default: return f(F32Keys<V>{});
   }
 }
 

@@ -5,55 +5,70 @@
 
 #include "ahead.h"
 #include "blocks.h"
+#include "in-f32.h"
+#include "next-tile.h"
 
 namespace polymla::cpu {
 namespace {
 
 /** Dims whose queries stay in the first-level cache while all keys of a tile pass. */
 constexpr int SCORE_DIMS = 192;
+/** Dims of a key that a broadcast spreads over a vector. */
+constexpr int QUAD = 4;
 
-/** Sums of products of `keys` keys and `vectors` vectors of query rows over some dims, added to scores[key][row]. */
-template <class V, int vectors, int keys>
-inline void scoreBlock(const float *queries, const std::byte *key, int64_t stride, int dims, bool first, float *scores) {
-  constexpr int rows = vectors * V::lanes;
-  typename V::Floats sums[keys][vectors] = {};
-  for (int d = 0; d < dims; d++) {
-    typename V::Floats q[vectors];
+/**
+ * Sums of products of `keys` keys and a vector of query rows over some dims, written or added to scores[key][row]. Four
+ * dims of a key are broadcast at once; each lane sums every fourth product of a row, and four sums make a row's.
+ */
+template <class V, int keys>
+inline void scoreBlock(const float *queries, const std::byte *key, int64_t stride, int dims, bool first,
+                       NextTile::Steps fetch, float *scores, int width) {
+  typename V::Floats sums[keys][QUAD] = {};
+  for (int d = 0; d < dims; d += QUAD) {
+    fetch.fetch();
+    typename V::Floats k[keys];
 #pragma GCC unroll 32
-    for (int v = 0; v < vectors; v++) q[v] = V::load(queries + d * rows + v * V::lanes);
+    for (int n = 0; n < keys; n++) k[n] = V::broadcastQuad(reinterpret_cast<const float *>(key + n * stride) + d);
 #pragma GCC unroll 32
-    for (int k = 0; k < keys; k++) {
-      const auto number = V::broadcast(reinterpret_cast<const float *>(key + k * stride)[d]);
+    for (int r = 0; r < QUAD; r++) {
+      const auto q = V::load(queries + (d + r) * V::lanes);
 #pragma GCC unroll 32
-      for (int v = 0; v < vectors; v++) sums[k][v] = V::fma(number, q[v], sums[k][v]);
+      for (int n = 0; n < keys; n++) sums[n][r] = V::fma(q, k[n], sums[n][r]);
     }
   }
 #pragma GCC unroll 32
-  for (int k = 0; k < keys; k++) {
-#pragma GCC unroll 32
-    for (int v = 0; v < vectors; v++) {
-      float *score = scores + k * rows + v * V::lanes;
-      V::store(score, first ? sums[k][v] : V::load(score) + sums[k][v]);
-    }
+  for (int n = 0; n < keys; n++) {
+    const auto sum = V::sumQuads(sums[n][0], sums[n][1], sums[n][2], sums[n][3]);
+    float *score = scores + n * width;
+    V::store(score, first ? sum : V::load(score) + sum);
   }
 }
 
+/** Where row r of a vector of rows has its number of dim d: scoreBlock wants [dims / 4][r % 4][r / 4][d % 4]. */
+template <class V> constexpr int queryPlace(int r, int d) {
+  return (d / QUAD * QUAD + r % QUAD) * V::lanes + r / QUAD * QUAD + d % QUAD;
+}
+
 /**
- * scores[key][row] = q · k with lanes for query rows, of which the keys are broadcast.
+ * scores[key][row] = q · k for `width` rows, whole vectors.
  *
- * @param queries [dims][vectors · lanes]
- * @param keys [count] f32, `stride` bytes apart
+ * @param queries [width / lanes], each [dims · lanes] as queryPlace says
+ * @param keys [count], `stride` bytes apart
+ * @param converted room for SCORE_KEYS · SCORE_DIMS floats, unless keys are f32
  */
-template <class V, int vectors>
-inline void scoreTile(const float *queries, const std::byte *keys, int64_t stride, int count, int dims, float *scores) {
-  constexpr int rows = vectors * V::lanes;
-  constexpr int most = V::accumulators / vectors < 12 ? V::accumulators / vectors : 12;
+template <class V, class Keys>
+inline void scoreTile(const float *queries, const std::byte *keys, int64_t stride, int count, int dims, NextTile &next,
+                      float *converted, float *scores, int width) {
+  constexpr int most = V::accumulators / QUAD;
   for (int d = 0; d < dims; d += SCORE_DIMS) {
-    const int width = dims - d < SCORE_DIMS ? dims - d : SCORE_DIMS;
+    const int part = dims - d < SCORE_DIMS ? dims - d : SCORE_DIMS;
     forBlocks<most>(count, [&](int begin, int size) {
-      withConstant<most>(size, [&](auto block) {
-        const std::byte *first = keys + begin * stride + d * sizeof(float);
-        scoreBlock<V, vectors, block.value>(queries + d * rows, first, stride, width, d == 0, scores + begin * rows);
+      const F32Numbers block = inF32<V, Keys>(keys + begin * stride + d * Keys::bytes, stride, size, part, converted);
+      withConstant<most>(size, [&](auto size) {
+        for (int row = 0; row < width; row += V::lanes) {
+          scoreBlock<V, size.value>(queries + row * dims + d * V::lanes, block.first, block.stride, part, d == 0,
+                                    next.steps(part / QUAD, size.value * QUAD), scores + begin * width + row, width);
+        }
       });
     });
   }

@@ -5,6 +5,8 @@
 
 #include "ahead.h"
 #include "blocks.h"
+#include "in-f32.h"
+#include "next-tile.h"
 
 namespace polymla::cpu {
 namespace {
@@ -16,13 +18,19 @@ struct WeightedValues {
   const std::byte *values; // [count], `stride` bytes apart
   int64_t stride;
   int count;
-  Ahead *ahead; // what to fetch on the way, for every key and vector of columns
+  Ahead *ahead;     // what to fetch on the way for few rows,
+  NextTile *next;   // and for many
+  float *converted; // room for TILE_KEYS · VALUE_VECTORS vectors, unless there are few rows or values are f32
 };
 
-/** out[row][column] = out · rescale[row] + Σ weight · value, for `rows` rows and, from `column` on, `vectors` vectors. */
+/** Vectors of columns of converted values at most. */
+constexpr int VALUE_VECTORS = 4;
+
+/**
+ * out[row][column] = out · rescale[row] + Σ weight · value, for `rows` rows and `vectors` vectors of columns.
+ */
 template <class V, class Keys, bool few, int rows, int vectors>
-inline void valueBlock(const WeightedValues &tile, int column, const float *rescale, float *out, int outStride) {
-  out += column;
+inline void valueBlock(const WeightedValues &tile, const float *rescale, float *out, int outStride) {
   typename V::Floats sums[rows][vectors];
 #pragma GCC unroll 32
   for (int r = 0; r < rows; r++) {
@@ -31,13 +39,17 @@ inline void valueBlock(const WeightedValues &tile, int column, const float *resc
     for (int v = 0; v < vectors; v++) sums[r][v] = V::load(out + r * outStride + v * V::lanes) * factor;
   }
   const float *weights = tile.weights;
-  const std::byte *values = tile.values + column * Keys::bytes;
-  Ahead ahead = *tile.ahead;
+  const std::byte *values = tile.values;
+  auto ahead = [&] {
+    if constexpr (few) return *tile.ahead;
+    else return tile.next->steps(tile.count, rows * vectors);
+  }();
   for (int key = 0; key < tile.count; key++) {
+    if constexpr (few) ahead.work(vectors);
+    else ahead.fetch();
     typename V::Floats value[vectors];
 #pragma GCC unroll 32
     for (int v = 0; v < vectors; v++) value[v] = Keys::load(values + v * V::lanes * Keys::bytes);
-    if constexpr (few) ahead.work(vectors);
 #pragma GCC unroll 32
     for (int r = 0; r < rows; r++) {
       const auto weight = V::broadcast(weights[r]);
@@ -47,8 +59,7 @@ inline void valueBlock(const WeightedValues &tile, int column, const float *resc
     weights += tile.weightStride;
     values += tile.stride;
   }
-  if constexpr (!few) ahead.work(tile.count * vectors);
-  *tile.ahead = ahead;
+  if constexpr (few) *tile.ahead = ahead;
 #pragma GCC unroll 32
   for (int r = 0; r < rows; r++) {
 #pragma GCC unroll 32
@@ -56,15 +67,36 @@ inline void valueBlock(const WeightedValues &tile, int column, const float *resc
   }
 }
 
-/** Columns from `column` on, by blocks of `vectors` vectors, then of half as many. */
-template <class V, class Keys, bool few, int rows, int vectors>
-inline void valueColumns(const WeightedValues &tile, const float *rescale, float *out, int valueDim, int column) {
+/** All rows, `most` at a time, for one block of columns after the other, which so stays in the first-level cache. */
+template <class V, class Keys, bool few, int most, int vectors>
+inline void valueColumns(const WeightedValues &tile, int rows, const float *rescale, float *out, int valueDim,
+                         int column) {
   constexpr int width = vectors * V::lanes;
   for (; column + width <= valueDim; column += width) {
-    valueBlock<V, Keys, few, rows, vectors>(tile, column, rescale, out, valueDim);
+    const auto addRows = [&](auto keys, const std::byte *values, int64_t stride) {
+      forBlocks<most>(rows, [&](int begin, int size) {
+        withConstant<most>(size, [&](auto size) {
+          WeightedValues part = tile;
+          part.weights += begin;
+          part.values = values;
+          part.stride = stride;
+          valueBlock<V, decltype(keys), few, size.value, vectors>(part, rescale + begin,
+                                                                      out + begin * valueDim + column, valueDim);
+        });
+      });
+    };
+    const std::byte *values = tile.values + column * Keys::bytes;
+    if constexpr (few) {
+      addRows(Keys{}, values, tile.stride);
+    } else {
+      const F32Numbers panel = inF32<V, Keys>(values, tile.stride, tile.count, width, tile.converted);
+      addRows(F32Keys<V>{}, panel.first, panel.stride);
+    }
   }
   if constexpr (vectors > 1) {
-    if (column < valueDim) valueColumns<V, Keys, few, rows, vectors / 2>(tile, rescale, out, valueDim, column);
+    if (column < valueDim) {
+      valueColumns<V, Keys, few, most, vectors / 2>(tile, rows, rescale, out, valueDim, column);
+    }
   }
 }
 
@@ -73,19 +105,17 @@ constexpr int powerOfTwo(int number) { return number < 2 ? 1 : 2 * powerOfTwo(nu
 
 /**
  * out[row] = out[row] · rescale[row] + Σ weights[key][row] · value[key] for `rows` rows, at most `most` at a time.
- * With `few` rows it fetches ahead in small portions, since memory is the limit; otherwise apart from the products.
+ * With `few` rows it fetches ahead in small portions, since memory is the limit.
  *
  * @param out [rows][valueDim]
  */
 template <class V, class Keys, bool few, int most>
-inline void addValues(WeightedValues tile, int rows, const float *rescale, float *out, int valueDim) {
-  forBlocks<most>(rows, [&](int begin, int size) {
-    withConstant<most>(size, [&](auto block) {
-      constexpr int vectors = powerOfTwo(V::accumulators / block.value);
-      WeightedValues part = tile;
-      part.weights += begin;
-      valueColumns<V, Keys, few, block.value, vectors>(part, rescale + begin, out + begin * valueDim, valueDim, 0);
-    });
+inline void addValues(const WeightedValues &tile, int rows, const float *rescale, float *out, int valueDim) {
+  const int blocks = (rows + most - 1) / most;
+  withConstant<most>((rows + blocks - 1) / blocks, [&](auto block) {
+    constexpr int fitting = powerOfTwo(V::accumulators / block.value);
+    constexpr int vectors = few || fitting < VALUE_VECTORS ? fitting : VALUE_VECTORS;
+    valueColumns<V, Keys, few, block.value, vectors>(tile, rows, rescale, out, valueDim, 0);
   });
 }
 

@@ -10,13 +10,19 @@ namespace {
 /** AVX2, FMA and F16C: 16 registers of 8 floats. */
 struct Avx2Vec : Vec<8> {
   static constexpr int accumulators = 12;
-  static constexpr int rowVectors = 2;
+  static constexpr int rowVectors = 4;
   static constexpr int fewRows = 4;
 
   static Floats fma(Floats a, Floats b, Floats c) { return _mm256_fmadd_ps(a, b, c); }
   static Floats max(Floats a, Floats b) { return _mm256_max_ps(a, b); }
+  static Floats broadcastQuad(const float *source) {
+    return _mm256_broadcast_ps(reinterpret_cast<const __m128 *>(source));
+  }
+  static Floats sumQuads(Floats a, Floats b, Floats c, Floats d) {
+    return _mm256_hadd_ps(_mm256_hadd_ps(a, b), _mm256_hadd_ps(c, d));
+  }
   static void sum4(float *to, Floats a, Floats b, Floats c, Floats d) {
-    const __m256 sums = _mm256_hadd_ps(_mm256_hadd_ps(a, b), _mm256_hadd_ps(c, d));
+    const __m256 sums = sumQuads(a, b, c, d);
     _mm_storeu_ps(to, _mm_add_ps(_mm256_castps256_ps128(sums), _mm256_extractf128_ps(sums, 1)));
   }
 

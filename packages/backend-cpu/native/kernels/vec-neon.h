@@ -15,9 +15,11 @@ struct NeonVec : Vec<4> {
 
   static Floats fma(Floats a, Floats b, Floats c) { return vfmaq_f32(c, a, b); }
   static Floats max(Floats a, Floats b) { return vmaxq_f32(a, b); }
-  static void sum4(float *to, Floats a, Floats b, Floats c, Floats d) {
-    store(to, vpaddq_f32(vpaddq_f32(a, b), vpaddq_f32(c, d)));
+  static Floats broadcastQuad(const float *source) { return load(source); }
+  static Floats sumQuads(Floats a, Floats b, Floats c, Floats d) {
+    return vpaddq_f32(vpaddq_f32(a, b), vpaddq_f32(c, d));
   }
+  static void sum4(float *to, Floats a, Floats b, Floats c, Floats d) { store(to, sumQuads(a, b, c, d)); }
 
   static Floats loadBf16(const void *codes) { return vreinterpretq_f32_u32(vshll_n_u16(load16(codes), 16)); }
   static Floats loadF16(const void *codes) { return vcvt_f32_f16(vreinterpret_f16_u16(load16(codes))); }

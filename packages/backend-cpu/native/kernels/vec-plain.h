@@ -14,10 +14,12 @@ struct PlainVec : Vec<4> {
 
   static Floats fma(Floats a, Floats b, Floats c) { return a * b + c; }
   static Floats max(Floats a, Floats b) { return a > b ? a : b; }
-  static void sum4(float *to, Floats a, Floats b, Floats c, Floats d) {
+  static Floats broadcastQuad(const float *source) { return load(source); }
+  static Floats sumQuads(Floats a, Floats b, Floats c, Floats d) {
     const auto sum = [](Floats v) { return (v[0] + v[1]) + (v[2] + v[3]); };
-    store(to, Floats{sum(a), sum(b), sum(c), sum(d)});
+    return Floats{sum(a), sum(b), sum(c), sum(d)};
   }
+  static void sum4(float *to, Floats a, Floats b, Floats c, Floats d) { store(to, sumQuads(a, b, c, d)); }
 
   static Floats loadBf16(const void *codes) { return decode<uint16_t>(codes, decodeBf16); }
   static Floats loadF16(const void *codes) { return decode<uint16_t>(codes, decodeF16); }

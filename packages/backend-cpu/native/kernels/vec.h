@@ -13,6 +13,8 @@ namespace {
  *
  *   fma(a, b, c)                 a · b + c
  *   max(a, b)                    the larger; where b is NaN, NaN
+ *   broadcastQuad(source)        the same 4 floats, from any alignment, in every quad of lanes
+ *   sumQuads(a, b, c, d)         in every quad of lanes the sums of that quad of each
  *   sum4(to, a, b, c, d)         the sums of the lanes of each, to 4 floats
  *   loadBf16, loadF16, loadE4m3  (const void *) `lanes` codes of any alignment; exact, NaN stays NaN
  *   storeBf16, storeF16          (void *, a) the same back, rounded to nearest even
@@ -20,7 +22,7 @@ namespace {
  * It may replace what is here by something faster, and says how its registers are best used:
  *
  *   accumulators                 sums of products that fit in registers beside their factors
- *   rowVectors                   vectors of query rows that share a broadcast of a key, 1 or 2
+ *   rowVectors                   vectors of query rows that pass a tile at a time
  *   fewRows                      query rows up to which scores are sums over lanes, at most `lanes` and 8
  */
 template <int lanes_> struct Vec {

@@ -13,6 +13,7 @@ template <class V> struct VectorKernels {
   static Compute compute(uint32_t, uint32_t format) {
     return format == PMLA_KV_BF16 ? Compute::Bf16 : format == PMLA_KV_F16 ? Compute::F16 : Compute::F32;
   }
+  static Compute computeInPlace(uint32_t dtype, uint32_t format, int) { return compute(dtype, format); }
   static bool direct(uint32_t format, Compute compute) {
     bool same = false;
     withKeys<V>(compute, [&](auto keys) { same = format == keys.dtype; });
@@ -25,6 +26,7 @@ template <class V> struct VectorKernels {
         name,
         usable,
         compute,
+        computeInPlace,
         Attention::stateBytes,
         Attention::begin,
         Attention::attend,

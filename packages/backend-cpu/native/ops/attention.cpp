@@ -6,7 +6,7 @@ namespace polymla::cpu {
 namespace {
 
 /** Tiles of one call of the kernel, so that it can fetch ahead. */
-constexpr int TILES_PER_CALL = 8;
+constexpr int TILES_PER_CALL = 32;
 
 int64_t itemBytes(Compute compute) { return compute == Compute::F32 ? 4 : 2; }
 
@@ -60,15 +60,16 @@ void Attention::begin(int count, uint32_t dtype, float scale) {
   tileCount_ = tokenCount_ = decoded_ = 0;
 }
 
-void Attention::addTile(const std::byte *keys, int64_t stride, int count, const uint64_t *visible) {
-  tiles_[tileCount_++] = {keys, stride, count, visible};
+void Attention::addTile(const std::byte *keys, int64_t stride, int count, const uint64_t *visible,
+                        const std::byte *scales) {
+  tiles_[tileCount_++] = {keys, stride, count, visible, scales};
   if (tileCount_ == TILES_PER_CALL) flush();
 }
 
 void Attention::closeTile(const uint64_t *visible) {
   if (tokenCount_ == 0) return;
   decode();
-  tiles_[tileCount_++] = {gathered_, shape_.headDim * itemBytes(shape_.compute), tokenCount_, visible};
+  tiles_[tileCount_++] = {gathered_, shape_.headDim * itemBytes(shape_.compute), tokenCount_, visible, nullptr};
   flush();
   tokenCount_ = decoded_ = 0;
 }

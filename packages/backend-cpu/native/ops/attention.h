@@ -38,8 +38,8 @@ public:
   /** Forgets all keys. `scale`: of the logits. */
   void begin(int count, uint32_t dtype, float scale);
 
-  /** A tile that lies in the cache as the kernel wants it; `visible` as in KeyTile, from `masks`. */
-  void addTile(const std::byte *keys, int64_t stride, int count, const uint64_t *visible);
+  /** A tile that lies in the cache as the kernel wants it; `visible` as in KeyTile, from `masks`; `scales` likewise. */
+  void addTile(const std::byte *keys, int64_t stride, int count, const uint64_t *visible, const std::byte *scales);
   /** [rows], until the next tile is added. */
   uint64_t *masks() { return visibleBits_ + tileCount_ * shape_.rows; }
 

@@ -29,6 +29,7 @@ private:
   int64_t pageTokens_;
   int64_t most_;
   double overheadTiles_;
+  double smallestUnit_;
 };
 
 } // namespace polymla::cpu

@@ -16,8 +16,19 @@ struct DecodeShape : SplitShape {
                     RowBlocks(problem.query_tokens * (problem.heads / problem.cache.heads_kv)),
                     kernels.compute(problem.q_dtype, problem.cache.format)) {}
 
+  /** @param gathered the compute type of tiles that are gathered */
+
   DecodeShape(const Kernels &kernels, const pmla_decode_problem &problem, const RowBlocks &rows,
-              Compute compute)
+              Compute gathered)
+      : DecodeShape(kernels, problem, rows,
+                    problem.cache.page_size < smallestInPlace(gathered)
+                        ? gathered
+                        : kernels.computeInPlace(problem.q_dtype, problem.cache.format,
+                                                 static_cast<int>(rows.size)),
+                    problem.cache.page_size >= smallestInPlace(gathered)) {}
+
+  DecodeShape(const Kernels &kernels, const pmla_decode_problem &problem, const RowBlocks &rows,
+              Compute compute, bool largePages)
       : SplitShape(kernels,
                    {compute, static_cast<int>(problem.cache.head_dim), static_cast<int>(problem.value_dim),
                     static_cast<int>(rows.size)},
@@ -26,8 +37,7 @@ struct DecodeShape : SplitShape {
                    problem.cache.heads_kv * rows.count, problem.cache.page_size,
                    static_cast<double>(problem.max_batch), static_cast<double>(problem.block_table_width),
                    problem.split_pages),
-        rowBlocks(rows), inPlace(kernels.direct(problem.cache.format, compute) &&
-                                 problem.cache.page_size >= smallestInPlace(compute)) {}
+        rowBlocks(rows), inPlace(largePages && kernels.direct(problem.cache.format, compute)) {}
 
   RowBlocks rowBlocks; // of one KV head
   bool inPlace;        // whether tiles are read from the cache as they are
@@ -128,7 +138,9 @@ void DecodeJob::attendInPlace(const Piece &piece, int64_t kvHead, int64_t begin,
       const int tile = static_cast<int>(std::min<int64_t>(count - offset, TILE_KEYS));
       const uint64_t *visible =
           maskTile(begin, end, tile, visibility, attention, [&](int j) { return first + offset + j; });
-      attention.addTile(keys() + cache_.tokenAt(id, offset, kvHead), cache_.tokenBytes(), tile, visible);
+      const std::byte *scales =
+          problem_.cache.format == PMLA_KV_FP8_584 ? keys() + cache_.scalesAt(id, offset) : nullptr;
+      attention.addTile(keys() + cache_.tokenAt(id, offset, kvHead), cache_.tokenBytes(), tile, visible, scales);
     }
   }
 }

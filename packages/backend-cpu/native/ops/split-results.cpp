@@ -5,8 +5,9 @@
 namespace polymla::cpu {
 namespace {
 
-/** Rows that a unit combines. */
-constexpr int64_t COMBINE_ROWS = 16;
+/** Rows that a unit combines: few, so that one request's rows serve many threads. */
+constexpr int64_t COMBINE_ROWS = 8;
+constexpr int64_t LINE_FLOATS = 16;
 
 int64_t blocks(int64_t rows) { return (rows + COMBINE_ROWS - 1) / COMBINE_ROWS; }
 
@@ -37,6 +38,11 @@ void SplitResults::combine(const SplitWork &work, int64_t unit, Scratch scratch)
   const int64_t begin = unit % blocks(shape_.rows()) * COMBINE_ROWS;
   const int64_t end = std::min(begin + COMBINE_ROWS, shape_.rows());
   auto *values = reinterpret_cast<float *>(scratch.memory);
+  // Other threads wrote the partial states: all are on their way before the first is needed.
+  for (int64_t split = 0; split < splits; split++) {
+    const float *first = partialOut(place + split, begin), *last = partialOut(place + split, end);
+    for (const float *line = first; line < last; line += LINE_FLOATS) __builtin_prefetch(line, 0, 2);
+  }
   for (int64_t row = begin; row < end; row++) {
     const double lse = combineParts(
         kernels_, splits, shape_.valueDim,

@@ -146,9 +146,11 @@ Tolerance toleranceOf(const Kernels &kernels, const Case &of) {
   const double spread = of.spread;
   const bool bf16 = kernels.compute(of.dtype, of.format) == Compute::Bf16 && kernels.peakBf16(1e-6) > 0;
   if (bf16) return {8e-4 * spread / 0.1, 2.01 / 128, 5e-6, 1e-6, 8.01 / 65536};
-  // Scores are sums of some hundred products of about spread², times a scale; outputs inherit their error.
-  const double score = 1e-6 * std::max(1.0, 4 * spread * spread);
-  return {2 * score * spread, 1e-5, 1e-10, score, 1e-6};
+  // Scores reach 4.5 spread². Three roundings of such a number are what sums over up to 192 dims, added up, come to (most of
+  // their terms are rounded far below), two are those to powers of two and back. Outputs inherit the error: it moves weight
+  // between values that lie about spread apart.
+  const double score = std::max(1e-6, 5 * 0x1p-24 * 4.5 * spread * spread);
+  return {score * spread, 1e-5, 1e-10, score, 1e-6};
 }
 
 bool near(double got, double wanted, double absolute, double relative) {
@@ -164,9 +166,8 @@ struct Result {
 constexpr int OUT_GAP = 5;
 
 /** @param together whether all tiles go into one call */
-Result attend(const Kernels &kernels, const Problem &problem, bool together) {
+Result attend(const Kernels &kernels, const Problem &problem, bool together, Compute compute) {
   const Case &of = problem.of;
-  const Compute compute = kernels.compute(of.dtype, of.format);
   std::vector<const void *> rows;
   for (int row = 0; row < of.rows; row++) rows.push_back(problem.q.data() + row * of.headDim * sizeOf(of.dtype));
   const Queries queries = {rows.data(), of.dtype, of.rows, of.headDim, of.valueDim, problem.scale};
@@ -175,14 +176,14 @@ Result attend(const Kernels &kernels, const Problem &problem, bool together) {
   // between keys; aligned to their numbers only.
   const size_t size = compute == Compute::F32 ? 4 : 2;
   const bool direct = kernels.direct(of.format, compute);
-  const int64_t stride = static_cast<int64_t>((of.headDim + (direct ? 6 : 0)) * size);
   const size_t tokenSize = of.headDim * sizeOf(of.format);
+  const auto stride = static_cast<int64_t>(direct ? tokenSize + 6 * size : of.headDim * size);
   std::vector<Bytes> memory;
   std::vector<KeyTile> tiles;
   const std::byte *token = problem.keys.data();
   for (size_t t = 0; t < of.counts.size(); t++) {
     const int count = of.counts[t];
-    Bytes &bytes = memory.emplace_back(size + stride * (count - 1) + of.headDim * size, std::byte{0xff});
+    Bytes &bytes = memory.emplace_back(size + stride * (count - 1) + (direct ? tokenSize : of.headDim * size), std::byte{0xff});
     std::byte *first = bytes.data() + size;
     std::vector<const std::byte *> tokens;
     for (int key = 0; key < count; key++, token += tokenSize) {
@@ -214,10 +215,10 @@ Result attend(const Kernels &kernels, const Problem &problem, bool together) {
   return result;
 }
 
-void check(const Kernels &kernels, const Problem &problem) {
+void check(const Kernels &kernels, const Problem &problem, Compute compute) {
   const Case &of = problem.of;
   const Tolerance tolerance = toleranceOf(kernels, of);
-  const Result result = attend(kernels, problem, true);
+  const Result result = attend(kernels, problem, true, compute);
   const auto say = [&](const char *what, int row, double got, double wanted) {
     fail("%s: %s of row %d/%d is %.9g, not %.9g (%d/%d dims, mask %d, dtype %u, format %u, %d keys)", kernels.name, what,
          row, of.rows, got, wanted, of.headDim, of.valueDim, of.mask, of.dtype, of.format, problem.keyCount);
@@ -242,7 +243,7 @@ void check(const Kernels &kernels, const Problem &problem) {
   if (wantedSquares > 0 && 1 - 2 * dot / (gotSquares + wantedSquares) > tolerance.outCosine) {
     say("cosine", 0, 2 * dot / (gotSquares + wantedSquares), 1);
   }
-  if (attend(kernels, problem, false) != result) fail("%s: bits depend on calls of attend", kernels.name);
+  if (attend(kernels, problem, false, compute) != result) fail("%s: bits depend on calls of attend", kernels.name);
 }
 
 /** NaN that a row sees stays NaN, and another row's result does not suffer from scores of its own. */
@@ -250,10 +251,10 @@ void checkNaN(const Kernels &kernels) {
   std::mt19937 random(1);
   for (const int rows : {1, 2, 20}) {
     Problem problem({PMLA_F32, PMLA_KV_F32, rows, 32, 16, {40}, ALL, 0.1f}, random);
-    const Result clean = attend(kernels, problem, true);
+    const Result clean = attend(kernels, problem, true, Compute::F32);
     const float nan = std::numeric_limits<float>::quiet_NaN();
     std::memcpy(problem.q.data() + 4 * 32 * (rows - 1), &nan, sizeof nan);
-    const Result result = attend(kernels, problem, true);
+    const Result result = attend(kernels, problem, true, Compute::F32);
     for (int row = 0; row < rows; row++) {
       const bool seen = row == rows - 1;
       const float lse = result.lse[row], out = result.out[row * (16 + OUT_GAP)];
@@ -285,7 +286,12 @@ int main(int argc, char **argv) {
         const auto mask = static_cast<int>(random() % MASKS);
         const Problem problem({dtype, format, rows, headDim, valueDim, counts[random() % counts.size()], mask, spread},
                               random);
-        for (const Kernels *kernels : tested) check(*kernels, problem);
+        for (const Kernels *kernels : tested) {
+          const Compute gathered = kernels->compute(dtype, format);
+          const Compute inPlace = kernels->computeInPlace(dtype, format, rows);
+          check(*kernels, problem, gathered);
+          if (inPlace != gathered) check(*kernels, problem, inPlace);
+        }
       }
     }
   }

@@ -1,3 +1,4 @@
+#include "../ops/cost-model.h"
 #include "../ops/schedule.h"
 
 #include "ops-fixtures.h"
@@ -193,6 +194,23 @@ void checkSparseLengths() {
     fail("sparse lengths of both");
 }
 
+/** A request alone is divided by a power of two; where that divides its pages, all partitions get as many. */
+void checkAlone() {
+  for (const int64_t rows : {1, 16, 128}) {
+    const CostModel costs(1, rows, 64);
+    for (int64_t pages = 16; pages <= 4096; pages *= 2) {
+      const pmla_choice choice = costs.choose({sizeof(pmla_load), 0, 1, pages, pages});
+      const Schedule found = compute({static_cast<int32_t>(pages * 64)},
+                                     {choice.partitions, 64, choice.fixed_overhead, 0}, choice.partitions);
+      for (int64_t partition = 0; partition < choice.partitions; partition++) {
+        const int32_t *row = found.rows.data() + partition * SCHEDULE_STRIDE;
+        if (row[END_PAGE] - row[BEGIN_PAGE] != pages / choice.partitions)
+          fail("%d pages alone: uneven", static_cast<int>(pages));
+      }
+    }
+  }
+}
+
 } // namespace
 
 int main() {
@@ -200,5 +218,6 @@ int main() {
   checkGolden();
   checkRandom(random);
   checkSparseLengths();
+  checkAlone();
   return finish();
 }

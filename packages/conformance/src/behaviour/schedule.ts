@@ -54,7 +54,8 @@ export const scheduleCases: readonly Case[] = [
       rig.run()
       expectSame(fromHost, await rig.results(), `lengths on ${device.id} and on the host`)
     },
-    // A cost model that does not see the lengths may choose other partitions: only fixed splits give the same bits.
+    // To a plan, lengths on the device are another input than lengths on the host: a cost model that does not see them
+    // may choose other partitions, and so other cuts. Only fixed splits give the same bits.
     { splitPages: 2 },
   ),
 ]

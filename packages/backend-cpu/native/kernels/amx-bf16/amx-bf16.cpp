@@ -15,8 +15,8 @@
 namespace polymla::cpu {
 namespace {
 
-/** Rows up to which AVX512-BF16 reads memory faster: a tile product takes 16 rows, however many there are. */
-constexpr int TOO_FEW_ROWS = 2;
+/** Rows up to which AVX-512 reads memory faster: a tile product takes 16 rows, however many there are. */
+constexpr int TOO_FEW_ROWS = 4;
 
 /** Every state begins so; one that is not for tile products is AVX512-BF16's, further on. */
 struct State {
@@ -47,12 +47,16 @@ bool usable() {
 Compute computeFor(uint32_t dtype, uint32_t format) { return avx512Bf16Kernels.compute(dtype, format); }
 
 size_t layOutFor(State &state, std::byte *memory, int rows, int headDim, int valueDim) {
-  const size_t bytes = layOut(state.bf16, memory, rows, headDim, valueDim, false, GROUP_KEYS);
+  const size_t bytes = layOut(state.bf16, memory, rows, headDim, valueDim, GROUP_KEYS);
   Carver carver{memory, bytes};
   state.buffers.keys =
       carver.take<std::byte>(TILE_KEYS * static_cast<size_t>(state.bf16.pairs) * sizeof(uint32_t));
   state.buffers.otherLogits = carver.take<float>(static_cast<size_t>(state.bf16.vectors) * LANES * TILE_KEYS);
   return carver.used;
+}
+
+Compute computeInPlace(uint32_t dtype, uint32_t format, int rows) {
+  return rows > TOO_FEW_ROWS ? computeFor(dtype, format) : avx512Kernels.computeInPlace(dtype, format, rows);
 }
 
 size_t stateBytes(int rows, int headDim, int valueDim, Compute compute) {
@@ -128,7 +132,7 @@ double peakTiles(double seconds) {
 } // namespace
 
 constinit const Kernels amxBf16Kernels = {
-    "amx-bf16", usable, computeFor, stateBytes, begin,   attend,    finish,     gather,
+    "amx-bf16", usable, computeFor, computeInPlace, stateBytes, begin,   attend,    finish,     gather,
     direct,     encode, decode,     accumulate, peakF32, peakTiles, readMemory,
 };
 

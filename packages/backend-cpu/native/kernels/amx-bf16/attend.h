@@ -46,17 +46,21 @@ public:
   }
 
 private:
-  /** Logits of a tile. One that is not whole, in keys or in steps of dims, is copied and filled up with
-   * zeros. */
+  /**
+   * Logits of a tile. One that is not whole, in keys or in steps of dims, is copied: behind its last dim are zeros,
+   * behind its last key whatever was there, since nobody reads those logits.
+   */
   void multiplyKeys(const KeyTile &tile, float *target) {
     const std::byte *keys = tile.keys;
     int64_t stride = tile.stride;
     if (tile.count < TILE_KEYS || state.headDim % (2 * TILE_ROWS) != 0) {
       keys = staged;
       stride = static_cast<int64_t>(state.pairs) * static_cast<int64_t>(sizeof(uint32_t));
-      std::memset(staged, 0, static_cast<size_t>(TILE_KEYS * stride));
+      const auto bytes = static_cast<size_t>(state.headDim) * 2;
       for (int j = 0; j < tile.count; j++) {
-        std::memcpy(staged + j * stride, tile.keys + j * tile.stride, static_cast<size_t>(state.headDim) * 2);
+        std::byte *key = staged + j * stride;
+        std::memcpy(key, tile.keys + j * tile.stride, bytes);
+        std::memset(key + bytes, 0, static_cast<size_t>(stride) - bytes);
       }
     }
     // A bit more than half of a tile of 576 dims; the rest while values are interleaved.
@@ -66,7 +70,7 @@ private:
       ahead.work(lines);
     };
     int v = 0;
-    for (; v + 2 <= state.vectors; v += 2) multiplyTwoVectors(state, v, keys, stride, target, work);
+    for (; v + 2 <= state.vectors; v += 2) multiplyTwoVectors(state, v, keys, tile.count, stride, target, work);
     if (v < state.vectors) multiplyVector(state, v, keys, stride, target, work);
   }
 
@@ -83,31 +87,29 @@ private:
   }
 
   /** Interleaves 32 columns of the held tiles' values; zeros where there are no keys. */
-  void interleavePanel(int column) {
-    for (int tile = 0; tile < held; tile++) {
-      const KeyTile &keys = group[tile];
-      for (int j = 0; j < TILE_KEYS; j += 2) {
-        ValuePairs values = {_mm512_setzero_si512(), _mm512_setzero_si512()};
-        if (j < keys.count) {
-          const std::byte *first = keys.keys + j * keys.stride;
-          const std::byte *second = j + 1 < keys.count ? first + keys.stride : first; // its weight is 0
-          values = interleave(state, first, second, column);
-        }
-        uint32_t *target =
-            panelTile(state.panel, (tile * TILE_KEYS + j) / STEP_KEYS, 0) + j % STEP_KEYS / 2 * LANES;
-        _mm512_store_si512(target, values.low);
-        _mm512_store_si512(target + TILE_WORDS, values.high);
-        ahead.work(1);
+  void interleavePanel(int column, int steps) {
+    for (int key = 0; key < steps * STEP_KEYS; key += 2) {
+      const KeyTile &tile = group[key / TILE_KEYS];
+      const int j = key % TILE_KEYS;
+      ValuePairs values = {_mm512_setzero_si512(), _mm512_setzero_si512()};
+      if (j < tile.count) {
+        const std::byte *first = tile.keys + j * tile.stride;
+        const std::byte *second = j + 1 < tile.count ? first + tile.stride : first; // its weight is 0
+        values = interleave(state, first, second, column);
       }
+      uint32_t *target = panelTile(state.panel, key / STEP_KEYS, 0) + key % STEP_KEYS / 2 * LANES;
+      _mm512_store_si512(target, values.low);
+      _mm512_store_si512(target + TILE_WORDS, values.high);
+      ahead.work(1);
     }
   }
 
   /** Adds weights × values of all held tiles to the output. */
   void addValues() {
     if (held == 0) return;
-    const int steps = held * (TILE_KEYS / STEP_KEYS);
+    const int steps = (held - 1) * (TILE_KEYS / STEP_KEYS) + ceilDiv(group[held - 1].count, STEP_KEYS);
     for (int column = 0; column < state.columns; column += VALUE_BLOCK) {
-      interleavePanel(column);
+      interleavePanel(column, steps);
       int v = 0;
       for (; v + 2 <= state.vectors; v += 2) addToTwoVectors(state, v, column, state.panel, steps);
       if (v < state.vectors) addToVector(state, v, column, state.panel, steps);

@@ -37,11 +37,11 @@ inline uint32_t *panelTile(uint32_t *panel, int step, int tile) {
   return panel + (static_cast<size_t>(step) * (VALUE_BLOCK / LANES) + tile) * TILE_WORDS;
 }
 
-/** Products of 64 keys with 32 rows. Two tiles of keys times two of queries at a time. */
+/** Products of `count` keys, or up to 31 more, with 32 rows. Two tiles of keys times two of queries at a time. */
 template <class Work>
-inline void multiplyTwoVectors(const Bf16State &state, int vector, const std::byte *keys, int64_t stride,
-                               float *logits, Work work) {
-  for (int j = 0; j < TILE_KEYS; j += 2 * TILE_ROWS) {
+inline void multiplyTwoVectors(const Bf16State &state, int vector, const std::byte *keys, int count,
+                               int64_t stride, float *logits, Work work) {
+  for (int j = 0; j < count; j += 2 * TILE_ROWS) {
     _tile_zero(0);
     _tile_zero(1);
     _tile_zero(2);

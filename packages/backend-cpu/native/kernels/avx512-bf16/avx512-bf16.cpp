@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "few-rows.h"
 #include "finish.h"
 #include "gather.h"
 #include "peak.h"
@@ -22,7 +21,7 @@ constexpr size_t HEADER = (sizeof(State) + 63) / 64 * 64;
 std::byte *afterHeader(void *state) { return static_cast<std::byte *>(state) + HEADER; }
 
 size_t layOutFor(Bf16State &state, std::byte *memory, int rows, int headDim, int valueDim) {
-  return layOut(state, memory, rows, headDim, valueDim, rows <= FEW_ROWS, TILE_KEYS);
+  return layOut(state, memory, rows, headDim, valueDim, TILE_KEYS);
 }
 
 bool usable() {
@@ -36,6 +35,10 @@ Compute computeFor(uint32_t dtype, uint32_t format) {
   return exact ? Compute::Bf16 : avx512Kernels.compute(dtype, format);
 }
 
+Compute computeInPlace(uint32_t dtype, uint32_t format, int rows) {
+  return rows > FEW_ROWS ? computeFor(dtype, format) : avx512Kernels.computeInPlace(dtype, format, rows);
+}
+
 size_t stateBytes(int rows, int headDim, int valueDim, Compute compute) {
   const size_t other = avx512Kernels.stateBytes(rows, headDim, valueDim, compute);
   if (compute != Compute::Bf16) return HEADER + other;
@@ -44,7 +47,7 @@ size_t stateBytes(int rows, int headDim, int valueDim, Compute compute) {
 }
 
 void begin(void *memory, const Queries &queries, Compute compute) {
-  const bool inPairs = compute == Compute::Bf16 && isBf16(queries.dtype);
+  const bool inPairs = compute == Compute::Bf16 && isBf16(queries.dtype) && queries.count > FEW_ROWS;
   State &state = *new (memory) State{inPairs, {}};
   if (!inPairs) return avx512Kernels.begin(afterHeader(memory), queries, compute);
   layOutFor(state.bf16, afterHeader(memory), queries.count, queries.headDim, queries.valueDim);
@@ -54,11 +57,7 @@ void begin(void *memory, const Queries &queries, Compute compute) {
 void attend(void *memory, const KeyTile *tiles, int count) {
   State &state = *static_cast<State *>(memory);
   if (!state.inPairs) return avx512Kernels.attend(afterHeader(memory), tiles, count);
-  if (state.bf16.few) {
-    attendFewRows(state.bf16, tiles, count);
-  } else {
-    attendRows(state.bf16, tiles, count);
-  }
+  attendRows(state.bf16, tiles, count);
 }
 
 void finish(void *memory, float *out, int64_t outStride, float *lse, float *maxLogit) {
@@ -92,7 +91,7 @@ uint64_t readMemory(const std::byte *memory, size_t bytes) { return avx512Kernel
 } // namespace
 
 constinit const Kernels avx512Bf16Kernels = {
-    "avx512-bf16", usable, computeFor, stateBytes, begin,   attend,  finish,     gather,
+    "avx512-bf16", usable, computeFor, computeInPlace, stateBytes, begin,   attend,  finish,     gather,
     direct,        encode, decode,     accumulate, peakF32, peakDot, readMemory,
 };
 

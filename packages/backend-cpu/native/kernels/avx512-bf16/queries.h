@@ -43,13 +43,6 @@ inline void beginState(Bf16State &state, const Queries &queries) {
     return _mm512_xor_si512(queryPairs(queries.rows[row], queries.dtype, 2 * pair, state.headDim), flip);
   };
   uint32_t *target = state.queries;
-  if (state.few) {
-    for (int row = 0; row < ceilDiv(state.rows, ROW_GROUP) * ROW_GROUP; row++) {
-      for (int p = 0; p < state.pairs; p += LANES, target += LANES)
-        _mm512_store_si512(target, pairsOf(row, p));
-    }
-    return;
-  }
   for (int row = 0; row < laneRows; row += LANES) {
     for (int p = 0; p < state.pairs; p += LANES) {
       __m512i block[LANES];

@@ -130,7 +130,7 @@ inline void weighKeys(Bf16State &state, int vector, const KeyTile &tile) {
   if (j < tile.count) _mm512_store_si512(weights + j / 2 * LANES, rows.last(logits + j * LANES));
 }
 
-/** Tiles for more than FEW_ROWS rows. */
+/** All tiles. */
 inline void attendRows(Bf16State &state, const KeyTile *tiles, int count) {
   for (int i = 0; i < count; i++) {
     const KeyTile &tile = tiles[i];

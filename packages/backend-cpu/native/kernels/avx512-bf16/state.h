@@ -11,10 +11,6 @@ namespace {
 
 /** Numbers in a vector of f32, and query rows that one holds. */
 constexpr int LANES = 16;
-/** Query rows up to which vectors hold dims instead of rows. */
-constexpr int FEW_ROWS = 8;
-/** Few rows are taken in groups of up to so many. */
-constexpr int ROW_GROUP = 4;
 /** Value columns of a bf16 vector, which two output vectors take. */
 constexpr int VALUE_BLOCK = 32;
 /** Value columns that are interleaved together. */
@@ -38,21 +34,15 @@ struct Bf16State {
   int pairs;   // of dims, padded with zeros to a multiple of 16
   int vectors; // of rows
   int columns; // valueDim padded to whole panels
-  bool few;    // rows ≤ FEW_ROWS: vectors hold dims
   float scale; // of q·k, ≥ 0: its sign is in the queries
 
   float *reference; // [vectors][LANES]
   float *maximum;   // [vectors][LANES]: of all logits
   float *sum;       // [vectors][LANES]
   float *weightSum; // [vectors][LANES], of rounded weights
-  /** Pairs of bf16, dims 2p and 2p + 1: [vectors][pairs][LANES]; for few rows [rows padded to
-   * ROW_GROUP][pairs]. */
-  uint32_t *queries;
-  /** [vectors][TILE_KEYS][LANES]; for few rows [rows padded to ROW_GROUP][TILE_KEYS]. */
-  float *logits;
-  /** Pairs of bf16, keys 2p and 2p + 1: [vectors][keys / 2][LANES]; for few rows [rows][keys / 2]; or as
-   * tiles. */
-  uint32_t *weights;
+  uint32_t *queries; // pairs of bf16, dims 2p and 2p + 1: [vectors][pairs][LANES]
+  float *logits;     // [vectors][TILE_KEYS][LANES]
+  uint32_t *weights; // pairs of bf16, keys 2p and 2p + 1: [vectors][keys / 2][LANES]; or as tiles
   /**
    * [vectors][columns / LANES][LANES rows][LANES columns], columns of a block in the order that interleaving
    * two bf16 vectors leaves: 0–3, 8–11, 16–19, 24–27, then 4–7, 12–15, 20–23, 28–31.
@@ -88,25 +78,22 @@ struct Carver {
  * Divides `memory`, or with null only measures; `keys` are those whose weights are held together. Arrays are
  * not written.
  */
-inline size_t layOut(Bf16State &state, std::byte *memory, int rows, int headDim, int valueDim, bool few,
-                     int keys) {
+inline size_t layOut(Bf16State &state, std::byte *memory, int rows, int headDim, int valueDim, int keys) {
   state.rows = rows;
   state.headDim = headDim;
   state.valueDim = valueDim;
   state.pairs = ceilDiv(headDim, 2 * LANES) * LANES;
   state.vectors = ceilDiv(rows, LANES);
   state.columns = ceilDiv(valueDim, PANEL_COLUMNS) * PANEL_COLUMNS;
-  state.few = few;
   const size_t laneRows = static_cast<size_t>(state.vectors) * LANES;
-  const size_t held = few ? ceilDiv(rows, ROW_GROUP) * ROW_GROUP : laneRows;
   Carver carver{memory};
   state.reference = carver.take<float>(laneRows);
   state.maximum = carver.take<float>(laneRows);
   state.sum = carver.take<float>(laneRows);
   state.weightSum = carver.take<float>(laneRows);
-  state.queries = carver.take<uint32_t>(held * state.pairs);
-  state.logits = carver.take<float>(held * TILE_KEYS);
-  state.weights = carver.take<uint32_t>(held * (keys / 2));
+  state.queries = carver.take<uint32_t>(laneRows * state.pairs);
+  state.logits = carver.take<float>(laneRows * TILE_KEYS);
+  state.weights = carver.take<uint32_t>(laneRows * (keys / 2));
   state.output = carver.take<float>(laneRows * state.columns);
   state.panel = carver.take<uint32_t>(static_cast<size_t>(keys / 2) * PANEL_COLUMNS);
   return carver.used;

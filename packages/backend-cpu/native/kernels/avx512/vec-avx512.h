@@ -16,6 +16,12 @@ struct Avx512Vec : Vec<16> {
   static Floats fma(Floats a, Floats b, Floats c) { return _mm512_fmadd_ps(a, b, c); }
   /** The larger; b where either is NaN. */
   static Floats max(Floats a, Floats b) { return _mm512_max_ps(a, b); }
+  static Floats broadcastQuad(const float *source) { return _mm512_broadcast_f32x4(_mm_loadu_ps(source)); }
+  static Floats sumQuads(Floats a, Floats b, Floats c, Floats d) {
+    const __m512d ab = _mm512_castps_pd(_mm512_unpacklo_ps(a, b) + _mm512_unpackhi_ps(a, b));
+    const __m512d cd = _mm512_castps_pd(_mm512_unpacklo_ps(c, d) + _mm512_unpackhi_ps(c, d));
+    return _mm512_castpd_ps(_mm512_unpacklo_pd(ab, cd)) + _mm512_castpd_ps(_mm512_unpackhi_pd(ab, cd));
+  }
   static void sum4(float *to, Floats a, Floats b, Floats c, Floats d) {
     const __m256 sums =
         _mm256_hadd_ps(_mm256_hadd_ps(halves(a), halves(b)), _mm256_hadd_ps(halves(c), halves(d)));
