@@ -39,12 +39,29 @@ struct DecodeParams {
   int64_t queryRequestStride;  ///< of q, in elements
   int64_t queryTokenStride;
   int64_t queryHeadStride;
+  /** Whose queries a request has, where requests are splits of a batch-invariant step; null: its own. */
+  const int32_t* queryOf = nullptr; ///< [batch]
+  /** Most blocks of 64 tokens of a request, whatever its length: those of such a split. */
+  int32_t mostPages = INT32_MAX;
+  /** Most tokens that a request's row of the table has room for. */
+  int32_t mostTokens = INT32_MAX - pageTokens;
 
   /** Query rows of one KV head: row s · headsPerKv + h is token s, head h of the group. */
   __host__ __device__ int rows() const { return queryTokens * headsPerKv; }
 
+  /** A request's length, as far as its row of the table goes: what the device holds is unchecked. */
+  __device__ int lengthOf(int request) const {
+    const int length = lengths[request] < mostTokens ? lengths[request] : mostTokens;
+    return length > 0 ? length : 0;
+  }
+  /** Blocks of 64 tokens of a request of that length. */
+  __device__ int pagesOf(int length) const {
+    const int pages = (length + pageTokens - 1) / pageTokens;
+    return pages < mostPages ? pages : mostPages;
+  }
   /** First row of a KV head in q; RowPlaces has the row's own part. */
   __device__ const T* firstQuery(int request, int kvHead) const {
+    if (queryOf != nullptr) request = queryOf[request];
     return q + request * queryRequestStride + static_cast<int64_t>(kvHead) * headsPerKv * queryHeadStride;
   }
   /** Offset of a KV head's rows in out, in rows of 512. */

@@ -23,9 +23,9 @@ __device__ __forceinline__ Piece pieceOf(const DecodeParams<T>& params, const Sc
   const bool last = request == row.endRequest;
   Piece piece;
   piece.request = request;
-  piece.length = params.lengths[request];
+  piece.length = params.lengthOf(request);
   piece.beginPage = first ? row.beginPage : 0;
-  piece.endPage = last ? row.endPage : (piece.length + pageTokens - 1) / pageTokens;
+  piece.endPage = last ? row.endPage : params.pagesOf(piece.length);
   piece.firstSplit = params.numSplits[request];
   piece.splits = params.numSplits[request + 1] - piece.firstSplit;
   piece.split = first ? row.beginSplit : 0;
