@@ -16,14 +16,11 @@ const CANDIDATES = ['./native/', '../dist/native/'].map((folder) =>
  * library is not built, each with its reason.
  */
 export function cudaHopper(): Backend {
-  const backend = nativeBackend({
+  // A single device is numbered, too: there may be more tomorrow.
+  return nativeBackend({
     name: 'cuda',
     library: CANDIDATES.find((path) => existsSync(path)) ?? CANDIDATES[0],
     origin: 'package',
+    ids: 'numbered',
   })
-  // A single device is numbered, too: there may be more tomorrow.
-  return {
-    ...backend,
-    probe: async () => (await backend.probe()).map((info, index) => ({ ...info, id: `cuda:${index}` })),
-  }
 }

@@ -107,11 +107,17 @@ const CANDIDATES = ['./native/', '../dist/native/'].map((folder) =>
 
 let loaded: Addon | undefined
 
-/** The addon, loaded once per thread. Throws `POLYMLA_BACKEND_LOAD_FAILED` where it is not built. */
-export function addon(): Addon {
-  if (loaded) return loaded
+/** Where the addon is. Throws `POLYMLA_BACKEND_LOAD_FAILED` where it is not built. */
+export function addonPath(): string {
   const path = CANDIDATES.find((candidate) => existsSync(candidate))
   if (path === undefined) throw notBuilt("polymla's Node-API addon", CANDIDATES[0])
+  return path
+}
+
+/** The addon, loaded once per thread. Throws as {@link addonPath} does. */
+export function addon(): Addon {
+  if (loaded) return loaded
+  const path = addonPath()
   try {
     const made = createRequire(import.meta.url)(path) as Addon
     made.setErrorMaker(nativeError)
