@@ -1,5 +1,6 @@
 import cpu from '@polymla/backend-cpu'
 import reference from '@polymla/backend-reference'
+import { vendorBackends } from '@polymla/backend-vendor'
 import { createRuntime, type Runtime, type RuntimeOptions } from '@polymla/core'
 import type { Command, Context } from './command.js'
 import { COMMANDS } from './commands/index.js'
@@ -14,8 +15,11 @@ import { version } from './version.js'
 export type MakeRuntime = (options: RuntimeOptions) => Runtime
 
 /** These come with the CLI, also in a bundle that has no packages to discover; others are found where installed. */
-const firstParty: MakeRuntime = (options) =>
-  createRuntime({ ...options, backends: [cpu(), reference()], discover: true })
+const firstParty: MakeRuntime = (options) => {
+  const vendors = vendorBackends(options.env ? { env: options.env } : {})
+  const backends = [cpu(), reference(), ...vendors.filter(({ onRequest }) => !onRequest)]
+  return createRuntime({ ...options, backends, discover: true })
+}
 
 /**
  * Runs one command line, without the leading `node` and script. Never throws: errors go to `io.stderr`, and the exit

@@ -5,6 +5,10 @@ import type { Style } from './style.js'
 const ENVIRONMENT = [
   ['POLYMLA_DEVICE', "replaces 'auto' wherever no device is named, e.g. reference or cuda:1"],
   ['POLYMLA_BACKENDS', 'comma-separated; only these backends are probed, and packages named here are loaded'],
+  [
+    'POLYMLA_VENDOR_PLUGIN',
+    "libraries of vendors' devices, NAME=PATH with : between them, e.g. metax=/opt/…/libpolymla_metax.so",
+  ],
   ['POLYMLA_CPU_THREADS', 'threads of the device cpu, 1 to 1024; as many as there are processors'],
   ['POLYMLA_CPU_PIN', '1 keeps each of them on a processor of its own'],
   ['POLYMLA_CPU_ISA', 'its instruction set, e.g. avx2; the best there is'],

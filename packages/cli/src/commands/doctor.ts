@@ -39,6 +39,7 @@ export const doctor = defineCommand({
       environment: {
         POLYMLA_DEVICE: io.env.POLYMLA_DEVICE ?? null,
         POLYMLA_BACKENDS: io.env.POLYMLA_BACKENDS ?? null,
+        POLYMLA_VENDOR_PLUGIN: io.env.POLYMLA_VENDOR_PLUGIN ?? null,
       },
       tools: findTools(io.env),
       devices: await checkDevices(context),

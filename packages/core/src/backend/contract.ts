@@ -19,6 +19,8 @@ export interface Backend {
   readonly name: string
   /** The {@link API_VERSION} the backend was written against. Another one is refused before any other call. */
   readonly apiVersion: number
+  /** Discovery leaves it out until somebody names it: a device for tests, that nobody would want to be listed. */
+  readonly onRequest?: boolean
   /**
    * Lists the backend's devices, unusable ones included, each with its reason. Loads nothing heavy and is called
    * again by every listing. A rejection is shown to users as an unusable device.

@@ -3,7 +3,11 @@ import { MemoryBackend } from '../testing/memory-backend.js'
 import { consoleLogger } from './logger.js'
 import { createRuntime } from './runtime.js'
 
-const installed = vi.hoisted(() => ({ reference: (): unknown => null }))
+type Env = Readonly<Record<string, string | undefined>>
+const installed = vi.hoisted(() => ({
+  reference: (): unknown => null,
+  vendors: (_env: Env): unknown => null,
+}))
 vi.mock('@polymla/backend-cpu', () => ({
   default: () => {
     throw missing('@polymla/backend-cpu')
@@ -13,6 +17,9 @@ vi.mock('@polymla/backend-cuda-hopper', () => ({
   default: () => {
     throw missing('@polymla/backend-cuda-hopper')
   },
+}))
+vi.mock('@polymla/backend-vendor', () => ({
+  default: (options: { env: Readonly<Record<string, string>> }) => installed.vendors(options.env),
 }))
 vi.mock('@polymla/backend-reference', () => ({ default: () => installed.reference() }))
 vi.mock('@acme/polymla', () => ({ default: () => new MemoryBackend({ name: 'acme', score: 70 }) }))
@@ -32,6 +39,9 @@ async function listed(POLYMLA_BACKENDS?: string, backends: MemoryBackend[] = [])
 
 beforeEach(() => {
   installed.reference = () => new MemoryBackend({ name: 'reference', score: 0 })
+  installed.vendors = () => {
+    throw missing('@polymla/backend-vendor')
+  }
 })
 
 describe('discovery', () => {
@@ -77,6 +87,49 @@ describe('discovery', () => {
       throw error
     }
     expect(await listed()).toEqual(['reference false'])
+  })
+})
+
+describe('vendors', () => {
+  beforeEach(() => {
+    installed.vendors = ({ ACME }) => [
+      new MemoryBackend({ name: 'metax', score: 100 }),
+      ...(ACME ? [new MemoryBackend({ name: ACME, score: 100 })] : []),
+      Object.assign(new MemoryBackend({ name: 'emu', score: 0 }), { onRequest: true }),
+    ]
+  })
+
+  it('come from one package, as the environment names them', async () => {
+    expect(await listed()).toEqual(['metax true', 'reference true'])
+    const runtime = createRuntime({ env: { ACME: 'acme' } })
+    expect((await runtime.listDevices()).map(({ id }) => id)).toEqual(['acme', 'metax', 'reference'])
+  })
+
+  it('are allowed one by one', async () => {
+    expect(await listed('metax')).toEqual(['metax true'])
+    expect(await listed('emu,reference')).toEqual(['emu true', 'reference true'])
+    expect(await listed('vendor')).toEqual(['metax true'])
+    expect(await listed('musa')).toEqual(['musa false'])
+  })
+
+  it('that are for requests are there when they are selected, and not before', async () => {
+    const runtime = createRuntime({ env: {} })
+    expect((await runtime.selectDevice('emu')).id).toBe('emu')
+    const named = createRuntime({ env: { POLYMLA_DEVICE: 'emu' } })
+    expect((await named.selectDevice()).id).toBe('emu')
+  })
+
+  it('that are for requests stay away where others alone are allowed', async () => {
+    const runtime = createRuntime({ env: { POLYMLA_BACKENDS: 'reference' } })
+    await expect(runtime.selectDevice('emu')).rejects.toMatchObject({ code: 'POLYMLA_DEVICE_NOT_FOUND' })
+  })
+
+  it('whose package is broken are unusable, with the reason', async () => {
+    installed.vendors = () => {
+      throw new SyntaxError('unexpected token')
+    }
+    expect(await listed()).toEqual(['reference true', 'vendor false'])
+    expect(await listed('metax')).toEqual(['metax false'])
   })
 })
 

@@ -5,7 +5,7 @@ import type { Problem } from '../problem/index.js'
 import { checkProblem } from '../problem/problem.js'
 import { DeviceContext } from './context.js'
 import { Device, type PassedOver } from './device.js'
-import { allowList, discoverBackends } from './known-backends.js'
+import { allowList, discoverBackends, discoverOnRequest } from './known-backends.js'
 import { consoleLogger, type Logger } from './logger.js'
 
 export interface RuntimeOptions {
@@ -77,16 +77,17 @@ export function createRuntime(options: RuntimeOptions = {}): Runtime {
     failures.delete(backend.name)
   }
 
+  function take(backend: Backend): void {
+    if (!backends.has(backend?.name)) registerBackend(backend)
+    byDiscovery.add(backend.name)
+  }
+
   const discoverOnce = () =>
-    discoverBackends(
-      env,
-      (name) => backends.has(name),
-      (backend) => {
-        if (!backends.has(backend?.name)) registerBackend(backend)
-        byDiscovery.add(backend.name)
-      },
-      (name, failure) => failures.set(name, broken(name, failure)),
-    )
+    discoverBackends(env, {
+      registered: (name) => backends.has(name),
+      take,
+      fail: (name, failure) => failures.set(name, broken(name, failure)),
+    })
 
   async function probe(backend: Backend): Promise<readonly DeviceInfo[]> {
     if (backend.apiVersion !== API_VERSION) {
@@ -165,11 +166,22 @@ export function createRuntime(options: RuntimeOptions = {}): Runtime {
     )
   }
 
+  /** Asks for a backend that discovery leaves out until it is named. */
+  async function discoverNamed(name: string): Promise<void> {
+    if (!discover || backends.has(name)) return
+    const backend = await discoverOnRequest(name, env)
+    if (backend) take(backend)
+  }
+
   async function selectExplicit(id: string, required: Problem | undefined): Promise<Device> {
+    const [name] = id.split(':')
+    await discoverNamed(name)
     const all = await found()
     const exact = all.find(({ info }) => info.id === id)
     const ofBackend = all.filter(({ info }) => info.id.startsWith(`${id}:`))
-    const chosen = exact ?? ofBackend.find(({ info }) => info.available) ?? ofBackend[0]
+    // A backend that found no devices is listed by its name, with the reason.
+    const whole = all.find(({ info }) => info.id === name && !info.available)
+    const chosen = exact ?? ofBackend.find(({ info }) => info.available) ?? ofBackend[0] ?? whole
     if (!chosen) {
       const ids = all.map(({ info }) => info.id).join(', ') || 'none'
       throw new PolymlaError(

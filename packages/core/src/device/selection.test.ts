@@ -113,6 +113,12 @@ describe('an explicit id', () => {
     await expect(none.selectDevice('cuda')).rejects.toThrow(coded('POLYMLA_DEVICE_UNAVAILABLE'))
   })
 
+  it('of a backend that found no devices is an error with its reason', async () => {
+    const { registerBackend, selectDevice } = setup([])
+    registerBackend(partly(['cuda'], []))
+    await expect(selectDevice('cuda:1')).rejects.toThrow('cuda: the driver is too old. Update it')
+  })
+
   it.each([
     ['id', '', {}],
     ['id', 5, {}],
