@@ -4,6 +4,7 @@ import { closeSync, existsSync, openSync } from 'node:fs'
 import type { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
+import { VENDORS } from '@polymla/backend-vendor'
 import { expect, test } from 'vitest'
 
 const BUILT = fileURLToPath(new URL('../dist/main.js', import.meta.url))
@@ -33,7 +34,7 @@ test('lists every first-party backend, usable or not', async () => {
   const child = spawn(process.execPath, [BUILT, 'devices', '--json'], { stdio: ['ignore', 'pipe', 'pipe'] })
   const { code, stdout } = await finished(child)
   const names = JSON.parse(stdout).map(({ id }: { id: string }) => id.split(':')[0])
-  expect(new Set(names)).toEqual(new Set(['cpu', 'cuda', 'reference']))
+  expect(new Set(names)).toEqual(new Set(['cpu', 'cuda', 'reference', ...VENDORS.map(({ id }) => id)]))
   expect(code).toBe(0)
 })
 
