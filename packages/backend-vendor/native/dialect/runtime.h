@@ -1,0 +1,71 @@
+#pragma once
+// The host's side of a dialect: its runtime, whose names are CUDA's with another prefix, and what is not.
+
+#if defined(PMLA_DIALECT_HIP)
+#include <hip/hip_runtime.h>
+#define PMLA_RT(name) hip##name
+#elif defined(PMLA_DIALECT_MUSA)
+#include <musa_runtime.h>
+#define PMLA_RT(name) musa##name
+#elif defined(PMLA_DIALECT_MACA)
+#include <mcr/mc_runtime.h>
+#define PMLA_RT(name) mc##name
+#elif defined(PMLA_DIALECT_CUDA) || defined(PMLA_DIALECT_COREX)
+#include <cuda_runtime.h>
+#define PMLA_RT(name) cuda##name
+#elif defined(PMLA_DIALECT_EMULATED)
+#include "../emulator/runtime.h"
+#define PMLA_RT(name) emu##name
+#else
+#error "name a dialect: PMLA_DIALECT_CUDA, _HIP, _MUSA, _MACA, _COREX or _EMULATED"
+#endif
+
+// Memory pools give memory back without waiting for the device; elsewhere, freeing may wait.
+#if defined(PMLA_DIALECT_CUDA) || defined(PMLA_DIALECT_HIP)
+#define PMLA_RT_HAS_POOLS 1
+#endif
+
+namespace polymla::rt {
+
+using Error = PMLA_RT(Error_t);
+using Stream = PMLA_RT(Stream_t);
+using Event = PMLA_RT(Event_t);
+using Graph = PMLA_RT(Graph_t);
+using GraphExec = PMLA_RT(GraphExec_t);
+
+#if defined(PMLA_DIALECT_HIP)
+using DeviceProperties = hipDeviceProp_t;
+inline Error allocateHost(void **memory, size_t bytes) { return hipHostMalloc(memory, bytes, hipHostMallocPortable); }
+inline void freeHost(void *memory) { static_cast<void>(hipHostFree(memory)); }
+#elif defined(PMLA_DIALECT_MACA)
+using DeviceProperties = mcDeviceProp_t;
+inline Error allocateHost(void **memory, size_t bytes) { return mcMallocHost(memory, bytes, 0); }
+inline void freeHost(void *memory) { mcFreeHost(memory); }
+#else
+using DeviceProperties = PMLA_RT(DeviceProp);
+inline Error allocateHost(void **memory, size_t bytes) { return PMLA_RT(MallocHost)(memory, bytes); }
+inline void freeHost(void *memory) { PMLA_RT(FreeHost)(memory); }
+#endif
+
+/** Words for messages: a device's maker, its runtime, and how to see what is there. */
+struct Words {
+  const char *name;    ///< of this library
+  const char *runtime;
+  const char *driver;
+  const char *look;    ///< what to do where no device is found
+};
+#if defined(PMLA_DIALECT_HIP)
+constexpr Words words{"hip", "HIP", "amdgpu kernel driver", "Run rocminfo to see the devices, and check HIP_VISIBLE_DEVICES"};
+#elif defined(PMLA_DIALECT_MUSA)
+constexpr Words words{"musa", "MUSA", "MUSA driver", "Run mthreads-gmi to see the devices, and check MUSA_VISIBLE_DEVICES"};
+#elif defined(PMLA_DIALECT_MACA)
+constexpr Words words{"metax", "MACA", "MetaX driver", "Run mx-smi to see the devices, and check MACA_VISIBLE_DEVICES"};
+#elif defined(PMLA_DIALECT_COREX)
+constexpr Words words{"corex", "CoreX", "CoreX driver", "Run ixsmi to see the devices, and check CUDA_VISIBLE_DEVICES"};
+#elif defined(PMLA_DIALECT_CUDA)
+constexpr Words words{"cuda", "CUDA", "NVIDIA driver", "Run nvidia-smi to see the devices, and check CUDA_VISIBLE_DEVICES"};
+#else
+constexpr Words words{"emu", "emulated", "emulator", "Use device 0, 1 or 2"};
+#endif
+
+} // namespace polymla::rt

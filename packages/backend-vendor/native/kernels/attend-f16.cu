@@ -1,0 +1,3 @@
+#include "launch-tiles.h"
+
+template struct polymla::HalfKernels<polymla::F16>;

@@ -1,0 +1,69 @@
+#include "failure-of.h"
+#include "entries.h"
+#include "handles.h"
+
+namespace polymla::entries {
+namespace {
+
+void requireRecorded(const EventHandle& event) {
+  if (event.recorded) return;
+  throw makeFailure(PMLA_INVALID_ARGUMENT, "", "event: expected one that was recorded, found one that was not");
+}
+
+}  // namespace
+
+pmla_status event_new(pmla_device device, pmla_event* event, pmla_error* error) {
+  return guardedOn(device, "device", error, [&](Device& open) {
+    requirePointer(event, "event");
+    rt::Event made;
+    POLYMLA_REQUIRE(PMLA_RT(EventCreate)(&made));
+    *event = toHandle(new EventHandle{open, made});
+  });
+}
+
+void event_free(pmla_event event) {
+  freeHandle(event, [](const EventHandle& handle) { static_cast<void>(PMLA_RT(EventDestroy)(handle.event)); });
+}
+
+pmla_status event_record(pmla_event event, pmla_stream stream, pmla_error* error) {
+  return guardedOn(event, "event", error, [&](EventHandle& marks) {
+    const StreamHandle& on = sameDevice(marks.device, stream, "stream");
+    requireNoCapture(on, "event_record");
+    POLYMLA_REQUIRE(PMLA_RT(EventRecord)(marks.event, on.stream));
+    marks.recorded = true;
+  });
+}
+
+pmla_status event_wait(pmla_event event, pmla_stream stream, pmla_error* error) {
+  return guardedOn(event, "event", error, [&](const EventHandle& awaited) {
+    const StreamHandle& on = sameDevice(awaited.device, stream, "stream");
+    requireNoCapture(on, "event_wait");
+    requireRecorded(awaited);
+    POLYMLA_REQUIRE(PMLA_RT(StreamWaitEvent)(on.stream, awaited.event, 0));
+  });
+}
+
+pmla_status event_query(pmla_event event, pmla_error* error) {
+  bool pending = false;
+  const pmla_status failed = guardedOn(event, "event", error, [&](const EventHandle& asked) {
+    requireRecorded(asked);
+    const rt::Error code = PMLA_RT(EventQuery)(asked.event);
+    pending = code == PMLA_RT(ErrorNotReady);
+    if (!pending) requireRuntime(code, "PMLA_RT(EventQuery)");
+  });
+  return failed == PMLA_OK && pending ? PMLA_NOT_READY : failed;
+}
+
+pmla_status event_elapsed(pmla_event earlier, pmla_event later, double* microseconds, pmla_error* error) {
+  return guardedOn(earlier, "earlier", error, [&](const EventHandle& from) {
+    const EventHandle& to = sameDevice(from.device, later, "later");
+    requirePointer(microseconds, "microseconds");
+    requireRecorded(from);
+    requireRecorded(to);
+    float milliseconds;
+    POLYMLA_REQUIRE(PMLA_RT(EventElapsedTime)(&milliseconds, from.event, to.event));
+    *microseconds = 1000.0 * static_cast<double>(milliseconds);
+  });
+}
+
+}  // namespace polymla::entries

@@ -1,0 +1,54 @@
+#include "plan.h"
+
+#include "../ops/append-kv.h"
+#include "../ops/copy-pages.h"
+#include "../ops/merge-states.h"
+#include "attend-plan.h"
+
+namespace polymla {
+namespace {
+
+/** A plan that is nothing but its problem. */
+template <class Problem, class Args> class OpPlan : public Plan {
+public:
+  using Launch = void (*)(const Problem &, const Args &, rt::Stream);
+  OpPlan(const Problem &problem, Args AnyArgs::*args, Launch launch) : problem_(problem), args_(args), launch_(launch) {}
+  void launch(const AnyArgs &args, rt::Stream stream) override { launch_(problem_, args.*args_, stream); }
+
+private:
+  const Problem problem_;
+  Args AnyArgs::*const args_;
+  const Launch launch_;
+};
+
+template <class Problem, class Args>
+std::unique_ptr<Plan> opPlan(const Problem &problem, Args AnyArgs::*args, void (*launch)(const Problem &, const Args &, rt::Stream)) {
+  return std::make_unique<OpPlan<Problem, Args>>(problem, args, launch);
+}
+
+} // namespace
+
+Fit fitPlan(const DeviceTraits &traits, const AnyProblem &problem) {
+  switch (problem.head.op) {
+  case PMLA_OP_DECODE: return shapeOf(traits, problem.decode).fit();
+  case PMLA_OP_SPARSE_DECODE: return shapeOf(traits, problem.sparseDecode).fit();
+  case PMLA_OP_SPARSE_PREFILL: return shapeOf(traits, problem.sparsePrefill).fit();
+  default:
+    Fit fit;
+    fit.grade = PMLA_FIT_TUNED;
+    return fit;
+  }
+}
+
+std::unique_ptr<Plan> makePlan(Device &device, const AnyProblem &problem) {
+  switch (problem.head.op) {
+  case PMLA_OP_DECODE: return makeAttendPlan(device, problem.decode);
+  case PMLA_OP_SPARSE_DECODE: return makeAttendPlan(device, problem.sparseDecode);
+  case PMLA_OP_SPARSE_PREFILL: return makeAttendPlan(device, problem.sparsePrefill);
+  case PMLA_OP_APPEND_KV: return opPlan(problem.appendKv, &AnyArgs::appendKv, launchAppendKv);
+  case PMLA_OP_MERGE_STATES: return opPlan(problem.mergeStates, &AnyArgs::mergeStates, launchMergeStates);
+  default: return opPlan(problem.copyPages, &AnyArgs::copyPages, launchCopyPages);
+  }
+}
+
+} // namespace polymla
