@@ -40,7 +40,8 @@ function(polymla_library name)
 endfunction()
 
 # NVIDIA, compute capability 8.0 and newer. cuda:0 is the Hopper backend's where the GPU is one.
-set(POLYMLA_CUDA_ARCHS "80;90;100;120" CACHE STRING "Compute capabilities to compile for, without their dot; empty: no library")
+# Minutes per architecture: only where it is asked for, by cache or environment, such as 80;90;100;120.
+set(POLYMLA_CUDA_ARCHS "$ENV{POLYMLA_CUDA_ARCHS}" CACHE STRING "Compute capabilities to compile for, without their dot; empty: no library")
 find_program(POLYMLA_NVCC nvcc HINTS ENV CUDACXX ENV CUDA_HOME ENV CUDA_PATH PATH_SUFFIXES bin)
 if(POLYMLA_NVCC AND POLYMLA_CUDA_ARCHS)
   set(codes)

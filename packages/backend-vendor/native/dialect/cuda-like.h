@@ -45,7 +45,13 @@ PMLA_DEVICE int64_t blockIndex() { return blockIdx.x; }
 PMLA_DEVICE int64_t blockCount() { return gridDim.x; }
 PMLA_DEVICE void syncBlock() { __syncthreads(); }
 /** Ends a kernel that the host does not launch on the device that this code is for. */
-PMLA_DEVICE void notForThisDevice() { __builtin_trap(); }
+PMLA_DEVICE void notForThisDevice() {
+#if defined(PMLA_DIALECT_HIP)
+  __builtin_trap();
+#else
+  __trap();
+#endif
+}
 
 /** Within groups of 32 lanes; every lane of the hardware's wave is there. */
 template <class T> PMLA_DEVICE T shuffleXor(T value, int step) {

@@ -1,5 +1,6 @@
 #pragma once
 #include "../mma/mma.h"
+#include "params.h"
 
 namespace polymla {
 
@@ -24,10 +25,11 @@ template <class T, class Tiles> struct AttendShared {
   static constexpr int rest = weights + Tiles::rows * Tiles::keys * size;
 
   struct Rest {
-    int64_t offset[2][Tiles::keys]; ///< of a tile's keys in their cache, negative where there is no key
-    int32_t within[2][Tiles::keys]; ///< token in its page; ~token in the extra cache
+    const unsigned char *key[2][Tiles::keys]; ///< of a tile; null where there is none
+    int32_t within[2][Tiles::keys];           ///< token in its page; ~token in the extra cache
     float partial[Tiles::keys / 16][Tiles::rows];
     float factor[Tiles::rows];
+    Piece piece; ///< here, since registers are scarce
   };
   static constexpr int bytes = rest + static_cast<int>(sizeof(Rest));
 };
@@ -40,7 +42,7 @@ struct TileSizes {
 
 constexpr int halfTileBytes(TileSizes sizes) {
   return 2 * (sizes.rows * 576 + 2 * sizes.keys * 576 + sizes.rows * sizes.keys) + 24 * sizes.keys +
-         4 * sizes.rows * (sizes.keys / 16 + 1);
+         4 * sizes.rows * (sizes.keys / 16 + 1) + 40;
 }
 
 /** Tiles of half-precision numbers for up to so many rows; {0, 0} where even the smallest do not fit. */

@@ -48,13 +48,15 @@ public:
   /** By the whole block. */
   PMLA_DEVICE void attend(const Piece &piece) {
     syncBlock(); // whatever was before it is done with shared memory
+    if (thread_ == 0) rest_.piece = piece;
     loadQueries(piece.request);
     begin(piece);
-    locate(piece, 0);
-    if (tiles_ > 1) locate(piece, 1);
+    syncBlock();
+    locate(0);
+    if (tiles_ > 1) locate(1);
     syncBlock();
     if (Tiles::stages > 1) copyTile(0);
-    for (int64_t tile = 0; tile < tiles_; tile++) {
+    for (int tile = 0; tile < tiles_; tile++) {
       if (Tiles::stages > 1) {
         waitCopies<0>();
         syncBlock();
@@ -64,15 +66,15 @@ public:
         waitCopies<0>();
         syncBlock();
       }
-      addTile(piece, tile);
+      addTile(tile);
     }
-    finish(piece);
+    finish();
   }
 
 private:
   PMLA_DEVICE WideTile queries() const { return {memory_ + Shared::queries}; }
-  PMLA_DEVICE WideTile keyTile(int64_t tile) const {
-    return {memory_ + Shared::keys + static_cast<int>(tile % Tiles::stages) * Shared::keyTile};
+  PMLA_DEVICE WideTile keyTile(int tile) const {
+    return {memory_ + Shared::keys + tile % Tiles::stages * Shared::keyTile};
   }
   PMLA_DEVICE WeightTile weights() const { return {memory_ + Shared::weights}; }
 
@@ -97,13 +99,14 @@ private:
   }
 
   PMLA_DEVICE void begin(const Piece &piece) {
-    tiles_ = (piece.end - piece.begin + Tiles::keys - 1) / Tiles::keys;
+    tiles_ = static_cast<int>((piece.end - piece.begin + Tiles::keys - 1) / Tiles::keys);
     PMLA_UNROLL
     for (int r = 0; r < M::rows; r++) {
       const int64_t row = firstRow_ + rowTile_ * 16 + M::rowOf(lane_, r);
       const int64_t token = tokenOf(row < p_.rows ? row : p_.rows - 1);
       const bool causal = !p_.indexed && p_.mask == PMLA_MASK_CAUSAL;
-      end_[r] = causal ? piece.length - (p_.queryTokens - 1 - token) : piece.length;
+      const int64_t end = causal ? piece.length - (p_.queryTokens - 1 - token) : piece.length;
+      end_[r] = static_cast<int>(min(max(end - piece.begin, int64_t{0}), int64_t{INT32_MAX}));
       largest_[r] = minusInfinity;
       total_[r] = 0;
     }
@@ -118,10 +121,11 @@ private:
   }
 
   /** Finds where the keys of a tile lie. By a thread per key. */
-  PMLA_DEVICE void locate(const Piece &piece, int64_t tile) {
+  PMLA_DEVICE void locate(int tile) {
     if (thread_ >= Tiles::keys) return;
-    const int64_t position = piece.begin + tile * Tiles::keys + thread_;
-    int64_t offset = -1;
+    const Piece &piece = rest_.piece;
+    const int64_t position = piece.begin + int64_t{tile} * Tiles::keys + thread_;
+    const unsigned char *key = nullptr;
     int within = 0;
     if (position < piece.end) {
       const KeySet *set = &p_.keys;
@@ -146,23 +150,23 @@ private:
       if (set->layout.hasToken(slot)) {
         const int64_t page = slot / set->layout.pageSize;
         within = static_cast<int>(slot - page * set->layout.pageSize);
-        offset = page * set->layout.pageStride + within * set->layout.tokenStride +
-                 (p_.indexed ? 0 : head_ * set->layout.headStride);
+        key = set->memory + page * set->layout.pageStride + within * set->layout.tokenStride +
+              (p_.indexed ? 0 : head_ * set->layout.headStride);
         if (isExtra) within = ~within;
       }
     }
-    rest_.offset[tile % 2][thread_] = offset;
+    rest_.key[tile % 2][thread_] = key;
     rest_.within[tile % 2][thread_] = within;
   }
 
   /** Brings a tile of keys, zeros where there is none: what is not seen must not be NaN either. */
-  PMLA_DEVICE void copyTile(int64_t tile) {
+  PMLA_DEVICE void copyTile(int tile) {
     const WideTile to = keyTile(tile);
     const int rowChunks = p_.headDim / chunkOf<T>;
-    const int slot = static_cast<int>(tile % 2);
+    const int slot = tile % 2;
     if (Direct && rowChunks == chunks) {
       // The usual width, whose quotients are known.
-      PMLA_UNROLL
+#pragma unroll 3
       for (int n = 0; n < (Tiles::keys * chunks + attendThreads - 1) / attendThreads; n++) {
         const int i = n * attendThreads + thread_;
         if (Tiles::keys * chunks % attendThreads != 0 && i >= Tiles::keys * chunks) break;
@@ -177,25 +181,25 @@ private:
   }
 
   PMLA_DEVICE void copyChunk(const WideTile &to, int slot, int key, int chunk) {
-    const int64_t offset = rest_.offset[slot][key];
+    const unsigned char *const from = rest_.key[slot][key];
     if constexpr (Direct) {
-      const bool isExtra = rest_.within[slot][key] < 0;
-      const unsigned char *const memory = isExtra ? p_.extra.memory : p_.keys.memory;
-      copy16(to.chunk(key, chunk), memory + (offset < 0 ? 0 : offset + chunk * 16), offset >= 0);
+      copy16(to.chunk(key, chunk), from == nullptr ? p_.q : from + chunk * 16, from != nullptr);
     } else {
       float numbers[chunkOf<T>] = {};
-      if (offset >= 0) {
+      if (from != nullptr) {
         const int within = rest_.within[slot][key];
         const KeySet &set = within < 0 ? p_.extra : p_.keys;
-        loadKey(numbers, set, offset, within < 0 ? ~within : within, chunk * chunkOf<T>);
+        loadKey(numbers, set, from, within < 0 ? ~within : within, chunk * chunkOf<T>);
       }
       storeTileChunk<T>(to.chunk(key, chunk), numbers);
     }
   }
 
-  PMLA_DEVICE bool sees(const Piece &piece, int r, int64_t position) const {
-    if (p_.mask != PMLA_MASK_TREE || p_.indexed) return position < end_[r];
-    const int64_t bit = position - (piece.length - p_.queryTokens);
+  /** @param key from the piece's first on */
+  PMLA_DEVICE bool sees(int r, int key) const {
+    if (p_.mask != PMLA_MASK_TREE || p_.indexed) return key < end_[r];
+    const Piece &piece = rest_.piece;
+    const int64_t bit = piece.begin + key - (piece.length - p_.queryTokens);
     if (bit < 0 || bit >= p_.queryTokens) return bit < 0;
     const int64_t row = firstRow_ + rowTile_ * 16 + M::rowOf(lane_, r);
     const int64_t token = tokenOf(row < p_.rows ? row : p_.rows - 1);
@@ -205,7 +209,7 @@ private:
   }
 
   /** The logits of this team, in base 2; −Infinity of keys that a row does not see. */
-  PMLA_DEVICE void logits(const Piece &piece, int64_t tile, float (&found)[keyTilesEach][M::values]) {
+  PMLA_DEVICE void logits(int tile, float (&found)[keyTilesEach][M::values]) {
     PMLA_UNROLL
     for (int t = 0; t < keyTilesEach; t++) {
       PMLA_UNROLL
@@ -222,14 +226,14 @@ private:
         }
       }
     }
-    const int64_t first = piece.begin + tile * Tiles::keys;
-    const int slot = static_cast<int>(tile % 2);
+    const int first = tile * Tiles::keys;
+    const int slot = tile % 2;
     PMLA_UNROLL
     for (int t = 0; t < keyTilesEach; t++) {
       PMLA_UNROLL
       for (int i = 0; i < M::values; i++) {
         const int key = (keyGroup_ + t * keyGroups) * 16 + M::columnOf(lane_, i);
-        const bool seen = keyGroup_ < keyGroups && rest_.offset[slot][key] >= 0 && sees(piece, M::rowIndex(i), first + key);
+        const bool seen = keyGroup_ < keyGroups && rest_.key[slot][key] != nullptr && sees(M::rowIndex(i), first + key);
         found[t][i] = seen ? found[t][i] * p_.scaleLog2 : minusInfinity;
       }
     }
@@ -247,9 +251,9 @@ private:
   PMLA_DEVICE bool leads() const { return keyGroup_ < keyGroups && lane_ / M::rowStep % M::rowLanes == 0; }
   PMLA_DEVICE int rowInBlock(int r) const { return rowTile_ * 16 + M::rowOf(lane_, r); }
 
-  PMLA_DEVICE void addTile(const Piece &piece, int64_t tile) {
+  PMLA_DEVICE void addTile(int tile) {
     float found[keyTilesEach][M::values];
-    logits(piece, tile, found);
+    logits(tile, found);
 
     PMLA_UNROLL
     for (int r = 0; r < M::rows; r++) {
@@ -265,7 +269,7 @@ private:
       if (leads()) rest_.partial[keyGroup_][rowInBlock(r)] = largest;
     }
     syncBlock();
-    if (tile + 2 < tiles_) locate(piece, tile + 2);
+    if (tile + 2 < tiles_) locate(tile + 2);
 
     PMLA_UNROLL
     for (int r = 0; r < M::rows; r++) {
@@ -313,7 +317,7 @@ private:
     }
   }
 
-  PMLA_DEVICE void addValues(int64_t tile) {
+  PMLA_DEVICE void addValues(int tile) {
     PMLA_UNROLL
     for (int t = 0; t < rowTiles; t++) {
       PMLA_UNROLL
@@ -348,7 +352,7 @@ private:
   PMLA_DEVICE int columnTile(int v) const { return team_ * valueTilesEach + v; }
 
   /** What the rows' pieces came to: to the outputs, or as a partial result. */
-  PMLA_DEVICE void finish(const Piece &piece) {
+  PMLA_DEVICE void finish() {
     syncBlock(); // the last tile's factors are read
     PMLA_UNROLL
     for (int r = 0; r < M::rows; r++) {
@@ -361,11 +365,12 @@ private:
     PMLA_UNROLL
     for (int t = 0; t < rowTiles; t++) {
       PMLA_UNROLL
-      for (int r = 0; r < M::rows; r++) finishRow(piece, t, r);
+      for (int r = 0; r < M::rows; r++) finishRow(t, r);
     }
   }
 
-  PMLA_DEVICE void finishRow(const Piece &piece, int t, int r) {
+  PMLA_DEVICE void finishRow(int t, int r) {
+    const Piece &piece = rest_.piece;
     const int inBlock = t * 16 + M::rowOf(lane_, r);
     const int64_t row = firstRow_ + inBlock;
     if (row >= p_.rows) return;
@@ -447,8 +452,8 @@ private:
   const int keyGroup_; ///< those from `keyGroups` on have no logits to compute
   int64_t firstRow_;
   int64_t head_; ///< KV head; with indices, query token
-  int64_t tiles_;
-  int64_t end_[M::rows]; ///< of the keys that a row sees
+  int tiles_;
+  int end_[M::rows]; ///< of the keys that a row sees, from the piece's first on
   float largest_[M::rows];
   float total_[M::rows]; ///< of this lane's columns
   float sums_[rowTiles][valueTilesEach][M::values];

@@ -67,8 +67,7 @@ template <int Count> PMLA_DEVICE void loadE4m3(float (&numbers)[Count], const un
 
 /** `Count` numbers of a token from `dim` on, dequantised but for the scale of an e4m3 cache. Count divides 16. */
 template <int Count>
-PMLA_DEVICE void loadKey(float (&numbers)[Count], const KeySet &set, int64_t offset, int within, int dim) {
-  const unsigned char *const token = set.memory + offset;
+PMLA_DEVICE void loadKey(float (&numbers)[Count], const KeySet &set, const unsigned char *token, int within, int dim) {
   switch (set.format) {
   case PMLA_KV_F32: {
     unsigned char bytes[4 * Count];
