@@ -1,6 +1,6 @@
 // Compiles the native part of the package in the working directory, from its CMakeLists.txt, into
-// dist/native/<platform>-<arch>/. A package with cmake-js among its devDependencies is a Node addon, whose .node file is
-// copied there; any other one writes there itself. Incremental; two at a time take turns.
+// dist/native/<platform>-<arch>/. A package with cmake-js among its devDependencies is a Node addon, whose .node file and
+// programs are copied there; any other one writes there itself. Incremental; two at a time take turns.
 //
 // Without a compiler, CMake or (where it is needed) nvcc it says what is missing and succeeds: everything that needs no
 // native code works.
@@ -34,7 +34,7 @@ if (missing) {
 const unlock = await lock(join('build', 'lock'))
 try {
   compile()
-  if (isAddon) copyAddons()
+  if (isAddon) copyProducts()
 } catch (error) {
   console.error(`${manifest.name}: its native code could not be built`)
   if (error.status === undefined) console.error(error)
@@ -106,10 +106,10 @@ function run(command, args) {
 }
 
 /** A process that has the old file open keeps it; one that opens it now gets a whole one. */
-function copyAddons() {
+function copyProducts() {
   const from = join('build', 'Release')
   for (const name of readdirSync(from)) {
-    if (!name.endsWith('.node')) continue
+    if (!name.endsWith('.node') && !name.startsWith('polymla-')) continue
     const fresh = join(out, `.${name}.${process.pid}`)
     copyFileSync(join(from, name), fresh)
     renameSync(fresh, join(out, name))

@@ -617,6 +617,12 @@ typedef struct {
 } pmla_library;
 
 /*
+ * An extension, version 1: `const char *`, one line of UTF-8 that names driver and runtime with their versions, for
+ * reports.
+ */
+#define PMLA_EXTENSION_DRIVER "polymla.driver"
+
+/*
  * The only symbol a library exports; its name carries the major version. Sets *library to a table that lives as long as
  * the process. May be called more than once, with the same answer; the first host is the one that is logged to. Touches
  * no device.

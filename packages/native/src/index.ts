@@ -3,5 +3,15 @@
  *
  * @module @polymla/native
  */
+export {
+  type AbiCheck,
+  type AbiDevice,
+  type AbiLibrary,
+  type AbiReport,
+  type AbiSuiteOptions,
+  listAbiChecks,
+  runAbiSuite,
+} from './abi-suite/abi-suite.js'
+export { type AbiReportFacts, abiMarkdown } from './abi-suite/markdown.js'
 export { type NativeBackendOptions, type NativeLogLevel, nativeBackend } from './backend.js'
 export { isSecureProcess } from './loading/index.js'

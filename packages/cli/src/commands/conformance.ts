@@ -9,6 +9,7 @@ import type { Runtime } from '@polymla/core'
 import { type Context, defineCommand } from '../command.js'
 import { EXIT, usageError } from '../errors.js'
 import { duration } from '../format.js'
+import { runOnLibrary } from '../library-conformance.js'
 import { choice, integer, part, text, toggle } from '../options.js'
 import { startProgress } from '../progress.js'
 import { openDevice } from '../selection.js'
@@ -22,6 +23,10 @@ export const conformance = defineCommand({
     'refusal without a reason, is a failure. Equal seeds give equal data: a failure can be repeated by its name.',
     '',
     'Grids: smoke (seconds), standard (minutes), full (FlashMLA’s own test grids and ours: for fast devices).',
+    '',
+    'With --library, any library on polymla_backend.h is checked, by its path and device index: first what the ABI asks',
+    'of it (struct sizes, enums, a fuzz of problems, guard pages, streams, threads, memory that runs out, graphs, leaks,',
+    'nothing on stdout), then the cases. It runs in processes of its own, which it may crash.',
   ].join('\n'),
   options: {
     device: text('ID', "device to check, or 'auto'", 'auto'),
@@ -31,6 +36,12 @@ export const conformance = defineCommand({
     filter: text('TEXT', 'only cases whose name contains TEXT'),
     shard: part('one of N equal shares of those cases, for several processes or machines'),
     list: toggle('print the names of the cases and run none'),
+    library: text('PATH', 'a library to check instead; --device is an index then'),
+    abi: toggle('of a library, only what the ABI asks'),
+    effort: integer('how much of its random problems and repetitions, from 1 on', 1, 1, 1000),
+    report: text('FILE', 'of a library, also write FILE.json and FILE.md'),
+    driver: text('TEXT', 'driver and runtime for that report, where the library does not tell'),
+    commit: text('TEXT', 'what the library was built from, where its folder is no repository'),
     json: toggle('print the report and nothing else'),
   },
   examples: [
@@ -38,9 +49,15 @@ export const conformance = defineCommand({
     ['conformance --device metax:0 --grid full --seed 7 --json > metax.json', 'everything, kept'],
     ['conformance --grid full --list --filter append', 'which cases there are'],
     ['conformance --grid full --shard 1/2 --json > first.json', 'half of them, beside another process'],
+    [
+      'conformance --library build/libpolymla_acme.so --report acme',
+      'a port, with a report for a pull request',
+    ],
   ],
   failure: 'a case failed, or none passed',
-  async run(context, { device, grid, seed, timeout, filter, shard, list, json }) {
+  async run(context, given) {
+    const { device, grid, seed, timeout, filter, shard, list, json, library } = given
+    if (library !== null) return runOnLibrary(context, { ...given, library })
     const chosen = { ...(filter === null ? {} : { filter }), ...(shard === null ? {} : { shard }) }
     const names = listCases(grid, chosen)
     if (names.length === 0) {
