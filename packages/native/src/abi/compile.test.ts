@@ -1,15 +1,15 @@
 import { execFileSync, spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
-import { includeFolder } from './compilers.js'
+import { clang, includeFolder } from './compilers.js'
 
 const source = fileURLToPath(new URL('compile.c', import.meta.url))
 
 describe.each([
   ['gcc', 'c', ['c11', 'c17']],
   ['gcc', 'c++', ['c++17', 'c++20']],
-  ['clang', 'c', ['c11', 'c17']],
-  ['clang', 'c++', ['c++17', 'c++20']],
+  [clang, 'c', ['c11', 'c17']],
+  [clang, 'c++', ['c++17', 'c++20']],
 ])('the header with %s as %s', (compiler, language, standards) => {
   const syntaxOnly = ['-x', language, '-fsyntax-only']
   const isInstalled = spawnSync(compiler, [...syntaxOnly, '/dev/null'], { stdio: 'ignore' }).status === 0

@@ -18,7 +18,7 @@ namespace {
 /** Rows up to which AVX-512 reads memory faster: a tile product takes 16 rows, however many there are. */
 constexpr int TOO_FEW_ROWS = 4;
 
-/** Every state begins so; one that is not for tile products is AVX512-BF16's, further on. */
+/** Every state begins so; one that is not for tile products is AVX-512's, further on, which multiplies faster here. */
 struct State {
   bool byTiles;
   Bf16State bf16;
@@ -60,7 +60,7 @@ Compute computeInPlace(uint32_t dtype, uint32_t format, int rows) {
 }
 
 size_t stateBytes(int rows, int headDim, int valueDim, Compute compute) {
-  const size_t other = avx512Bf16Kernels.stateBytes(rows, headDim, valueDim, compute);
+  const size_t other = avx512Kernels.stateBytes(rows, headDim, valueDim, compute);
   if (compute != Compute::Bf16) return HEADER + other;
   State state;
   return HEADER + std::max(other, layOutFor(state, nullptr, rows, headDim, valueDim));
@@ -69,21 +69,21 @@ size_t stateBytes(int rows, int headDim, int valueDim, Compute compute) {
 void begin(void *memory, const Queries &queries, Compute compute) {
   const bool byTiles = compute == Compute::Bf16 && isBf16(queries.dtype) && queries.count > TOO_FEW_ROWS;
   State &state = *new (memory) State{byTiles, {}, {}};
-  if (!byTiles) return avx512Bf16Kernels.begin(afterHeader(memory), queries, compute);
+  if (!byTiles) return avx512Kernels.begin(afterHeader(memory), queries, compute);
   layOutFor(state, afterHeader(memory), queries.count, queries.headDim, queries.valueDim);
   beginState(state.bf16, queries);
 }
 
 void attend(void *memory, const KeyTile *tiles, int count) {
   State &state = *static_cast<State *>(memory);
-  if (!state.byTiles) return avx512Bf16Kernels.attend(afterHeader(memory), tiles, count);
+  if (!state.byTiles) return avx512Kernels.attend(afterHeader(memory), tiles, count);
   const TileUnit unit;
   TileAttention(state.bf16, state.buffers, tiles, count).attend();
 }
 
 void finish(void *memory, float *out, int64_t outStride, float *lse, float *maxLogit) {
   const State &state = *static_cast<const State *>(memory);
-  if (!state.byTiles) return avx512Bf16Kernels.finish(afterHeader(memory), out, outStride, lse, maxLogit);
+  if (!state.byTiles) return avx512Kernels.finish(afterHeader(memory), out, outStride, lse, maxLogit);
   finishState(state.bf16, out, outStride, lse, maxLogit);
 }
 

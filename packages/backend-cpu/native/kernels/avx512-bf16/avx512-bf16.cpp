@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "few-rows.h"
 #include "finish.h"
 #include "gather.h"
 #include "peak.h"
@@ -11,10 +12,12 @@
 namespace polymla::cpu {
 namespace {
 
-/** Every state begins so; those that multiply in fp32 are AVX-512's, further on. */
+enum class Kind { F32, FewPairs, Pairs };
+
+/** Every state begins so; those that multiply in fp32 are AVX-512's, further on, as are those of a few rows. */
 struct State {
-  bool inPairs; // products of bf16
-  Bf16State bf16;
+  Kind kind;
+  Bf16State bf16; // Pairs only
 };
 constexpr size_t HEADER = (sizeof(State) + 63) / 64 * 64;
 
@@ -39,33 +42,61 @@ Compute computeInPlace(uint32_t dtype, uint32_t format, int rows) {
   return rows > FEW_ROWS ? computeFor(dtype, format) : avx512Kernels.computeInPlace(dtype, format, rows);
 }
 
+Kind kindOf(const Queries &queries, Compute compute) {
+  if (!isBf16(queries.dtype)) return Kind::F32;
+  if (queries.count <= FEW_ROWS && inFewPairs(compute)) return Kind::FewPairs;
+  return compute == Compute::Bf16 ? Kind::Pairs : Kind::F32;
+}
+
+FewPairsState &fewPairs(void *state) { return *reinterpret_cast<FewPairsState *>(afterHeader(state)); }
+
+/** A state for many rows may be begun with few. */
 size_t stateBytes(int rows, int headDim, int valueDim, Compute compute) {
-  const size_t other = avx512Kernels.stateBytes(rows, headDim, valueDim, compute);
-  if (compute != Compute::Bf16) return HEADER + other;
-  Bf16State state;
-  return HEADER + std::max(other, layOutFor(state, nullptr, rows, headDim, valueDim));
+  size_t bytes = avx512Kernels.stateBytes(rows, headDim, valueDim, compute);
+  if (inFewPairs(compute)) {
+    FewPairsState few;
+    bytes = std::max(bytes, layOutFewPairs(few, nullptr, std::min(rows, FEW_ROWS), headDim, valueDim, compute));
+  }
+  if (compute == Compute::Bf16) {
+    Bf16State many;
+    bytes = std::max(bytes, layOutFor(many, nullptr, rows, headDim, valueDim));
+  }
+  return HEADER + bytes;
 }
 
 void begin(void *memory, const Queries &queries, Compute compute) {
-  const bool inPairs = compute == Compute::Bf16 && isBf16(queries.dtype) && queries.count > FEW_ROWS;
-  State &state = *new (memory) State{inPairs, {}};
-  if (!inPairs) return avx512Kernels.begin(afterHeader(memory), queries, compute);
-  layOutFor(state.bf16, afterHeader(memory), queries.count, queries.headDim, queries.valueDim);
-  beginState(state.bf16, queries);
+  State &state = *new (memory) State{kindOf(queries, compute), {}};
+  switch (state.kind) {
+  case Kind::F32: return avx512Kernels.begin(afterHeader(memory), queries, compute);
+  case Kind::FewPairs: {
+    FewPairsState &few = *new (afterHeader(memory)) FewPairsState;
+    layOutFewPairs(few, afterHeader(memory), queries.count, queries.headDim, queries.valueDim, compute);
+    few.scale = queries.scale * 0x1.715476p+0f; // log2(e)
+    return withFewPairs(few, [&](auto attention) { attention.begin(queries); });
+  }
+  case Kind::Pairs:
+    layOutFor(state.bf16, afterHeader(memory), queries.count, queries.headDim, queries.valueDim);
+    return beginState(state.bf16, queries);
+  }
 }
 
 void attend(void *memory, const KeyTile *tiles, int count) {
   State &state = *static_cast<State *>(memory);
-  if (!state.inPairs) return avx512Kernels.attend(afterHeader(memory), tiles, count);
-  attendRows(state.bf16, tiles, count);
+  switch (state.kind) {
+  case Kind::F32: return avx512Kernels.attend(afterHeader(memory), tiles, count);
+  case Kind::FewPairs:
+    return withFewPairs(fewPairs(memory), [&](auto attention) { attention.attend(tiles, count); });
+  case Kind::Pairs: return attendRows(state.bf16, tiles, count);
+  }
 }
 
 void finish(void *memory, float *out, int64_t outStride, float *lse, float *maxLogit) {
   const State &state = *static_cast<const State *>(memory);
-  if (!state.inPairs) {
-    avx512Kernels.finish(afterHeader(memory), out, outStride, lse, maxLogit);
-  } else {
-    finishState(state.bf16, out, outStride, lse, maxLogit);
+  switch (state.kind) {
+  case Kind::F32: return avx512Kernels.finish(afterHeader(memory), out, outStride, lse, maxLogit);
+  case Kind::FewPairs:
+    return withFewPairs(fewPairs(memory), [&](auto attention) { attention.finish(out, outStride, lse, maxLogit); });
+  case Kind::Pairs: return finishState(state.bf16, out, outStride, lse, maxLogit);
   }
 }
 

@@ -10,6 +10,7 @@
 #include "../isa.h"
 #include "few-rows-state.h"
 #include "fold.h"
+#include "key-groups.h"
 #include "vec-avx512.h"
 
 namespace polymla::cpu {
@@ -18,8 +19,7 @@ namespace {
 /**
  * Attention of a few rows to keys of a type. Memory is to bound it, and must never wait for it: so keys are taken in
  * small groups, and the scores of a group are computed beside the products with the values of the group before,
- * which are in the first-level cache still. Four streams of keys are read in turns: the processor's own prefetching
- * keeps more reads under way for several than for one.
+ * which are in the first-level cache still.
  */
 template <class Keys, int rows> class FewRows {
 public:
@@ -45,31 +45,7 @@ public:
     }
   }
 
-  /** Keys of STREAMS parts of a tile take turns. No group crosses tiles: results depend on these alone. */
-  void attend(const KeyTile *tiles, int count) {
-    Group next{}, held{};
-    for (int i = 0; i < count; i++) {
-      const KeyTile &tile = tiles[i];
-      const KeyTile *after = i + 1 < count ? &tiles[i + 1] : nullptr;
-      const int length = (tile.count + STREAMS - 1) / STREAMS;
-      for (int key = 0, left = tile.count; key < length; key++) {
-        for (int index = key; index < tile.count; index += length) {
-          const bool inside = key + AHEAD < length;
-          next.add(tile, index, inside ? &tile : after, index + AHEAD - (inside ? 0 : length));
-          if (--left > 0 && next.count < GROUP) continue;
-          pass(next, held);
-          weigh(next, tile.visible);
-          held = next;
-          next.count = 0;
-          if constexpr (Keys::staged) {
-            for (int k = 0; k < held.count; k++) held.keys[k] = stagedKey(k);
-            slot ^= 1;
-          }
-        }
-      }
-    }
-    pass(next, held);
-  }
+  void attend(const KeyTile *tiles, int count) { takeInGroups<GROUP>(*this, tiles, count); }
 
   void finish(float *out, int64_t outStride, float *lse, float *maxLogit) const {
     constexpr double ln2 = 0.6931471805599453;
@@ -93,26 +69,8 @@ private:
   static constexpr int VECTORS = (rows * GROUP + 15) / 16;
   static constexpr int LANES = VECTORS * 16;
   static constexpr int BLOCK = rows > 4 ? 1 : 2; // lines of values whose sums fit in registers
-  static constexpr int STREAMS = 4; // that the processor prefetches apart from each other
-  static constexpr int AHEAD = 2;   // keys of a stream
-  static constexpr int SCALES = 8; // bytes of the scales of a key, where they are apart
-  static constexpr float RESCALE_ABOVE = 8;
-
-  struct Group {
-    int count;
-    int index[GROUP]; // in the tile
-    const std::byte *keys[GROUP];
-    const std::byte *scales[GROUP];
-    const std::byte *ahead[GROUP]; // a later key, to be fetched
-
-    void add(const KeyTile &tile, int key, const KeyTile *aheadTile, int aheadKey) {
-      index[count] = key;
-      keys[count] = tile.keys + key * tile.stride;
-      scales[count] = tile.scales == nullptr ? nullptr : tile.scales + key * SCALES;
-      ahead[count] = aheadTile == nullptr ? keys[count] : aheadTile->keys + aheadKey * aheadTile->stride;
-      count++;
-    }
-  };
+  using Group = KeyGroup<GROUP>;
+  friend void takeInGroups<GROUP, FewRows>(FewRows &, const KeyTile *, int);
 
   std::byte *stagedKey(int key) const {
     return reinterpret_cast<std::byte *>(state.staged[slot] + key * state.lines * LINE);
@@ -226,7 +184,13 @@ private:
       _mm512_store_ps(state.maximum + v * 16, _mm512_max_ps(logits[v], _mm512_load_ps(state.maximum + v * 16)));
       raise |= _mm512_cmp_ps_mask(logits[v], _mm512_load_ps(state.limit + v * 16), _CMP_GT_OQ) != 0;
     }
-    if (raise) [[unlikely]] raiseBases();
+    if (raise) [[unlikely]] {
+      raiseBases<GROUP>(state, [&](int row, float factor) {
+        for (int line = 0; line < state.valueLines; line++) {
+          for (int i = 0; i < LINE; i++) state.out[(line * rows + row) * LINE + i] *= factor;
+        }
+      });
+    }
 #pragma GCC unroll 4
     for (int v = 0; v < VECTORS; v++) {
       const __m512 weight = exp2<Avx512Vec>(_mm512_sub_ps(logits[v], _mm512_load_ps(state.base + v * 16)));
@@ -235,23 +199,11 @@ private:
     }
   }
 
-  /** Makes the maxima that exceed the limits the bases. */
-  void raiseBases() const {
-    for (int row = 0; row < rows; row++) {
-      const int lane = row * GROUP;
-      float maximum = -INFINITY;
-      for (int i = lane; i < lane + GROUP; i++) maximum = std::fmax(maximum, state.maximum[i]);
-      if (!(maximum > state.limit[lane])) continue;
-      const bool first = state.limit[lane] == -INFINITY; // nothing to rescale
-      const float factor = first ? 0 : std::exp2(state.base[lane] - maximum);
-      for (int i = lane; i < lane + GROUP; i++) {
-        state.base[i] = maximum;
-        state.limit[i] = maximum + RESCALE_ABOVE;
-        state.sum[i] *= factor;
-      }
-      for (int line = 0; line < state.valueLines; line++) {
-        for (int i = 0; i < LINE; i++) state.out[(line * rows + row) * LINE + i] *= factor;
-      }
+  /** The group that was scored last has the values of the next pass. */
+  void hold(Group &group) {
+    if constexpr (Keys::staged) {
+      for (int k = 0; k < group.count; k++) group.keys[k] = stagedKey(k);
+      slot ^= 1;
     }
   }
 
