@@ -76,9 +76,10 @@ private:
   static constexpr int PAIRS = 16;                // of a vector of bf16
   static constexpr int BLOCK = rows > 4 ? 1 : 2;  // half lines of values whose sums fit in registers
   static constexpr bool SCALED = Keys::scaleGroup != 0;
-  static constexpr int KEYS = !Keys::staged && rows <= 2 ? 4 : 2; // that are scored together, so that sums do not wait for each other
+  /** Keys that are scored together: two, where that leaves sums enough in registers. */
+  static constexpr int KEYS = Keys::staged && (SCALED || rows <= 2) ? 2 : 1;
   static constexpr int FETCHED = Keys::staged ? 1 : 2; // cache lines of a later key for each line of numbers
-  static constexpr int SUMS = !SCALED && rows <= 4 ? 2 : 1; // of a key and row
+  static constexpr int SUMS = SCALED && rows > 2 ? 1 : 2; // of a key and row
   using Group = KeyGroup<GROUP>;
   friend void takeInGroups<GROUP, FewPairs>(FewPairs &, const KeyTile *, int);
 
@@ -172,13 +173,13 @@ private:
           const __m512 by = _mm512_set1_ps(scale[k]);
 #pragma GCC unroll 8
           for (int r = 0; r < rows; r++) {
-            scaled.of[k][r][0] = _mm512_fmadd_ps(sums.of[k][r][0], by, scaled.of[k][r][0]);
-            sums.of[k][r][0] = _mm512_setzero_ps();
+            scaled.of[k][r][0] = _mm512_fmadd_ps(sums.total(k, r), by, scaled.of[k][r][0]);
           }
           if (g < state.scaleGroups) {
             for (int lane = key + k; lane < 16; lane += GROUP) state.scales[g * 16 + lane] = scale[k];
           }
         }
+        sums.clear();
       }
       if (state.headDim > Keys::codes) scoreLine<count, false>(keys, at, Keys::codes / PAIR_LINE, sums);
     } else {
@@ -242,8 +243,8 @@ private:
     }
   }
 
-  /** A cache line, to the second-level cache. */
-  static void fetch(const std::byte *line) { _mm_prefetch(reinterpret_cast<const char *>(line), _MM_HINT_T1); }
+  /** A cache line, to the second-level cache. GCC drops calls of a function that does nothing else, unless it inlines them. */
+  [[gnu::always_inline]] static void fetch(const std::byte *line) { _mm_prefetch(reinterpret_cast<const char *>(line), _MM_HINT_T1); }
 
   static __m512bh pairs(__m512i numbers) { return reinterpret_cast<__m512bh>(numbers); }
 
