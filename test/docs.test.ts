@@ -43,7 +43,7 @@ describe('every page', () => {
 
   it('names commands of the tool that exist', () => {
     const known = COMMANDS.map(({ name }) => name)
-    const used = everywhere(({ text }) => [...text.matchAll(/`polymla ([a-z]+)/g)].map(([, name]) => name))
+    const used = everywhere(({ text }) => [...text.matchAll(/`polymla ([a-z-]+)/g)].map(([, name]) => name))
     expect(used.filter((entry) => !known.includes(entry.split(': ')[1]))).toEqual([])
   })
 

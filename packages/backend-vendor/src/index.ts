@@ -12,5 +12,6 @@ export {
 } from './backends.js'
 export { MANIFEST_FILE, type Manifest, readManifest } from './manifest.js'
 export type { VendorPlugin } from './plugin-paths.js'
+export { createPort, type NewPort } from './port-kit.js'
 export type { VendorBackendOptions } from './vendor-backend.js'
 export { VENDORS, type Vendor } from './vendors.js'

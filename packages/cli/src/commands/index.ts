@@ -1,6 +1,7 @@
 import type { Command } from '../command.js'
 import { bench } from './bench.js'
 import { conformance } from './conformance.js'
+import { createPortCommand } from './create-port.js'
 import { decode } from './decode.js'
 import { demo } from './demo.js'
 import { devices } from './devices.js'
@@ -16,4 +17,5 @@ export const COMMANDS = [
   verify,
   bench,
   conformance,
+  createPortCommand,
 ] as unknown as readonly Command[]

@@ -86,7 +86,8 @@ void requireReadTo(const Device &device, const Sample &sample) {
     const Resized shorter(sample.problem, less, 0);
     ErrorRecord error;
     const pmla_status status = fitOf(device, shorter.block.data(), fit, error);
-    require(status == PMLA_INVALID_ARGUMENT || status == PMLA_UNSUPPORTED,
+    const bool refused = status == PMLA_OK && fit.grade == PMLA_FIT_NO;
+    require(refused || status == PMLA_INVALID_ARGUMENT || status == PMLA_UNSUPPORTED,
             text("fit of %s with %zu of %zu bytes: status %d", sample.name.c_str(), less, size, status));
     pmla_plan plan = nullptr;
     ErrorRecord planning;

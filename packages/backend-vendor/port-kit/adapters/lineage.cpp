@@ -1,0 +1,97 @@
+// Over a fork of FlashMLA's first release (mock/lineage.h): compiled with FORK_METAX for MetaX, else for Moore Threads.
+#include "decode-port.h"
+#include "mock/lineage.h"
+
+PMLA_ELF_NOTE;
+
+namespace {
+
+#if defined(FORK_METAX)
+constexpr lineage::Limits LIMITS = lineage::METAX;
+constexpr const char *NAME = "metax-mock";
+#else
+constexpr lineage::Limits LIMITS = lineage::MOORE_THREADS;
+constexpr const char *NAME = "musa-mock";
+#endif
+
+using lineage::Type;
+
+class Plan {
+public:
+  explicit Plan(const port::Decode &problem) : problem_(problem), numSplits_(size_t(problem.max_batch) + 1) {}
+
+  static const char *whyNot(const port::Decode &p) {
+    if (p.cache.format == PMLA_KV_F16 && !LIMITS.fp16) return "cache.format: this fork is built for bf16 alone";
+    const int64_t page = p.cache.page_size;
+    if (LIMITS.pageSize != 0 && page != LIMITS.pageSize) return "page_size: this fork has pages of 64 tokens alone";
+    if ((page & (page - 1)) != 0) return "page_size: this fork has powers of two alone";
+    return nullptr;
+  }
+
+  /** q as the fork wants it, and an lse where the caller wants none. */
+  static uint64_t workspaceBytes(const port::Decode &p) { return qBytes(p) + lseBytes(p); }
+
+  pmla_status launch(const pmla_decode_args &args, pmla_error *) {
+    const auto &p = problem_;
+    auto *scratch = static_cast<char *>(args.workspace);
+    packQ(args, reinterpret_cast<uint16_t *>(scratch));
+    // Forks disagree about what the metadata means and when it is stale: made anew each time, it cannot be.
+    int metadata[8] = {};
+    lineage::getMetadata(args.seqlens, int(args.batch), metadata, numSplits_.data());
+    lineage::ForwardParams forward{};
+    forward.type = p.cache.format == PMLA_KV_F16 ? Type::FP16 : Type::BF16;
+    forward.batch = int(args.batch);
+    forward.queryTokens = int(p.query_tokens);
+    forward.heads = int(p.heads);
+    forward.headDim = int(p.cache.head_dim);
+    forward.valueDim = int(p.value_dim);
+    forward.pageSize = int(p.cache.page_size);
+    forward.blockTableWidth = int(p.block_table_width);
+    forward.pages = p.cache.pages;
+    forward.pageStride = p.cache.page_stride;
+    forward.causal = p.mask == PMLA_MASK_CAUSAL;
+    // Descales of a cache in 16 bits are 1.
+    forward.softmaxScale = float(p.softmax_scale);
+    forward.q = scratch;
+    forward.kv = args.cache;
+    forward.blockTable = args.block_table;
+    forward.seqlens = args.seqlens;
+    forward.out = args.out;
+    forward.lse = args.lse != nullptr ? args.lse : reinterpret_cast<float *>(scratch + qBytes(p));
+    forward.tileSchedulerMetadata = metadata;
+    forward.numSplits = numSplits_.data();
+    lineage::forward(forward);
+    return PMLA_OK;
+  }
+
+private:
+  static uint64_t rows(const port::Decode &p) { return uint64_t(p.max_batch * p.query_tokens) * uint64_t(p.heads); }
+  static uint64_t qBytes(const port::Decode &p) { return (rows(p) * 576 * 2 + 255) / 256 * 256; }
+  static uint64_t lseBytes(const port::Decode &p) { return rows(p) * 4; }
+
+  /** The fork reads q without strides. */
+  void packQ(const pmla_decode_args &args, uint16_t *to) const {
+    const auto *q = static_cast<const uint16_t *>(args.q);
+    for (int64_t b = 0; b < args.batch; b++) {
+      for (int64_t s = 0; s < problem_.query_tokens; s++) {
+        for (int64_t h = 0; h < problem_.heads; h++, to += 576) {
+          std::memcpy(to, q + b * args.q_strides[0] + s * args.q_strides[1] + h * args.q_strides[2], 576 * 2);
+        }
+      }
+    }
+  }
+
+  const port::Decode problem_;
+  std::vector<int> numSplits_;
+};
+
+const pmla_library table = [] {
+  port::description = {LIMITS.name, LIMITS.arch};
+  return port::tableOf<Plan>(NAME);
+}();
+
+} // namespace
+
+pmla_status pmla_library_v1(const pmla_host *host, const pmla_library **library, pmla_error *error) {
+  return port::enter(host, &table, library, error);
+}
