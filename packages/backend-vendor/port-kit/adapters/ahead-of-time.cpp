@@ -21,14 +21,11 @@ public:
     return nullptr;
   }
 
-  static uint64_t workspaceBytes(const port::Decode &) { return 0; }
+  static uint64_t workspaceBytes(const port::Decode &p) { return port::qBytes(p); }
 
-  pmla_status launch(const pmla_decode_args &args, pmla_error *error) {
+  pmla_status launch(const pmla_decode_args &args, pmla_error *) {
     const auto &p = problem_;
-    if (args.q_strides[2] != 576 || args.q_strides[1] != p.heads * 576 ||
-        args.q_strides[0] != p.query_tokens * p.heads * 576) {
-      return port::fail(error, PMLA_UNSUPPORTED, "q_strides: programs read a contiguous q alone", "Copy q first");
-    }
+    port::packQ(p, args, args.workspace);
     std::vector<float> unwanted(args.lse != nullptr ? 0 : size_t(args.batch * p.query_tokens * p.heads));
     lineage::ForwardParams params{};
     params.type = lineage::Type::BF16;
@@ -39,7 +36,7 @@ public:
     params.pages = p.cache.pages;
     params.pageStride = p.cache.page_stride;
     params.softmaxScale = float(p.softmax_scale);
-    params.q = args.q;
+    params.q = args.workspace;
     params.kv = args.cache;
     params.blockTable = args.block_table;
     params.seqlens = args.seqlens;

@@ -20,15 +20,11 @@ public:
     return nullptr;
   }
 
-  static uint64_t workspaceBytes(const port::Decode &) { return 0; }
+  static uint64_t workspaceBytes(const port::Decode &p) { return port::qBytes(p); }
 
-  pmla_status launch(const pmla_decode_args &args, pmla_error *error) {
+  pmla_status launch(const pmla_decode_args &args, pmla_error *) {
     const auto &p = problem_;
-    // What cannot be passed on is said before anything is enqueued.
-    if (args.q_strides[2] != 576 || args.q_strides[1] != p.heads * 576 ||
-        args.q_strides[0] != p.query_tokens * p.heads * 576) {
-      return port::fail(error, PMLA_UNSUPPORTED, "q_strides: AITER takes a contiguous q alone", "Copy q first");
-    }
+    port::packQ(p, args, args.workspace);
     std::vector<int> indptr{0}, indices;
     const int64_t most = p.block_table_width * p.cache.page_size;
     for (int64_t b = 0; b < args.batch; b++) {
@@ -42,7 +38,7 @@ public:
     }
     std::vector<float> unwanted(args.lse != nullptr ? 0 : size_t(args.batch * p.query_tokens * p.heads));
     float *lse = args.lse != nullptr ? args.lse : unwanted.data();
-    aiter::mlaDecodeForward(args.q, args.cache, args.out, lse, indptr.data(), indices.data(), int(args.batch),
+    aiter::mlaDecodeForward(args.workspace, args.cache, args.out, lse, indptr.data(), indices.data(), int(args.batch),
                             int(p.query_tokens), int(p.heads), p.cache.pages * p.cache.page_size,
                             float(p.softmax_scale), p.mask == PMLA_MASK_CAUSAL);
     return PMLA_OK;

@@ -43,6 +43,22 @@ inline const char *whyNotDecode(const pmla_problem *problem, Decode &read) {
   return nullptr;
 }
 
+inline uint64_t rowsOf(const Decode &p) { return uint64_t(p.max_batch * p.query_tokens) * uint64_t(p.heads); }
+inline uint64_t qBytes(const Decode &p) { return (rowsOf(p) * 576 * 2 + 255) / 256 * 256; }
+
+/** The vendors' calls read q without strides: copies it, to qBytes of scratch. On a GPU that is a kernel in the stream. */
+inline void packQ(const Decode &p, const pmla_decode_args &args, void *to) {
+  const auto *q = static_cast<const uint16_t *>(args.q);
+  auto *row = static_cast<uint16_t *>(to);
+  for (int64_t b = 0; b < args.batch; b++) {
+    for (int64_t s = 0; s < p.query_tokens; s++) {
+      for (int64_t h = 0; h < p.heads; h++, row += 576) {
+        std::memcpy(row, q + b * args.q_strides[0] + s * args.q_strides[1] + h * args.q_strides[2], 576 * 2);
+      }
+    }
+  }
+}
+
 /** A plan of a port P: P::whyNot(problem) says what this vendor lacks, P(problem) makes what launches share. */
 template <class P> const char *whyNot(const pmla_problem *problem, Decode &read) {
   const char *why = whyNotDecode(problem, read);

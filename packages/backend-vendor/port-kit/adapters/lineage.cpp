@@ -29,12 +29,12 @@ public:
   }
 
   /** q as the fork wants it, and an lse where the caller wants none. */
-  static uint64_t workspaceBytes(const port::Decode &p) { return qBytes(p) + lseBytes(p); }
+  static uint64_t workspaceBytes(const port::Decode &p) { return port::qBytes(p) + port::rowsOf(p) * 4; }
 
   pmla_status launch(const pmla_decode_args &args, pmla_error *) {
     const auto &p = problem_;
     auto *scratch = static_cast<char *>(args.workspace);
-    packQ(args, reinterpret_cast<uint16_t *>(scratch));
+    port::packQ(p, args, scratch);
     // Forks disagree about what the metadata means and when it is stale: made anew each time, it cannot be.
     int metadata[8] = {};
     lineage::getMetadata(args.seqlens, int(args.batch), metadata, numSplits_.data());
@@ -57,7 +57,7 @@ public:
     forward.blockTable = args.block_table;
     forward.seqlens = args.seqlens;
     forward.out = args.out;
-    forward.lse = args.lse != nullptr ? args.lse : reinterpret_cast<float *>(scratch + qBytes(p));
+    forward.lse = args.lse != nullptr ? args.lse : reinterpret_cast<float *>(scratch + port::qBytes(p));
     forward.tileSchedulerMetadata = metadata;
     forward.numSplits = numSplits_.data();
     lineage::forward(forward);
@@ -65,22 +65,6 @@ public:
   }
 
 private:
-  static uint64_t rows(const port::Decode &p) { return uint64_t(p.max_batch * p.query_tokens) * uint64_t(p.heads); }
-  static uint64_t qBytes(const port::Decode &p) { return (rows(p) * 576 * 2 + 255) / 256 * 256; }
-  static uint64_t lseBytes(const port::Decode &p) { return rows(p) * 4; }
-
-  /** The fork reads q without strides. */
-  void packQ(const pmla_decode_args &args, uint16_t *to) const {
-    const auto *q = static_cast<const uint16_t *>(args.q);
-    for (int64_t b = 0; b < args.batch; b++) {
-      for (int64_t s = 0; s < problem_.query_tokens; s++) {
-        for (int64_t h = 0; h < problem_.heads; h++, to += 576) {
-          std::memcpy(to, q + b * args.q_strides[0] + s * args.q_strides[1] + h * args.q_strides[2], 576 * 2);
-        }
-      }
-    }
-  }
-
   const port::Decode problem_;
   std::vector<int> numSplits_;
 };
