@@ -1,4 +1,4 @@
-// Times the kernels beside the anchors: bench ANCHORS.tsv [overhead, -1: cost model] [maxRows] [minRows]
+// Times the kernels beside the anchors: bench ANCHORS.tsv [overhead, -1: cost model] [maxRows] [minRows] [row block, 0: many-rows]
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -72,12 +72,13 @@ std::vector<int32_t> lengthsOf(int batch, int length, bool varlen) {
 
 int main(int argc, char** argv) {
   if (argc < 2) {
-    std::printf("usage: bench ANCHORS.tsv [overhead, -1: cost model] [maxRows] [minRows]\n");
+    std::printf("usage: bench ANCHORS.tsv [overhead, -1: cost model] [maxRows] [minRows] [row block, 0: many-rows]\n");
     return 2;
   }
   const int overhead = argc > 2 ? std::atoi(argv[2]) : -1;
   const int maxRows = argc > 3 ? std::atoi(argv[3]) : 32;
   const int minRows = argc > 4 ? std::atoi(argv[4]) : 1;
+  const int rowBlock = argc > 5 ? std::atoi(argv[5]) : -1;
   cudaDeviceProp device;
   POLYMLA_CUDA(cudaGetDeviceProperties(&device, 0));
   std::printf("overhead %d; times in us; stream: pages into shared memory and nothing else, boxes of 9 and of 3 tiles\n", overhead);
@@ -92,7 +93,8 @@ int main(int argc, char** argv) {
     float flashMla, fa3;
     fields >> batch >> queryTokens >> length >> headsQ >> varlen >> causal >> flashMla >> fa3;
     if (queryTokens * headsQ > maxRows || queryTokens * headsQ < minRows) continue;
-    const Shape shape{queryTokens, headsQ, 1, lengthsOf(batch, length, varlen), causal};
+    Shape shape{queryTokens, headsQ, 1, lengthsOf(batch, length, varlen), causal};
+    shape.rowBlock = rowBlock;
     const Problem problem(shape, 7, fullPartitions(shape, device.multiProcessorCount), overhead);
     const Buffer<int32_t> ids(problem.ids);
     const Times ours = timeCall([&] { problem.launch(); });

@@ -26,6 +26,7 @@ __global__ void __launch_bounds__(64, 1)
   const int end = static_cast<int>(total * (blockIdx.x + 1) / gridDim.x);
   const int lane = threadIdx.x % 32;
   typename Ring::Cursor page;
+  const uint64_t policy = ptx::cachePolicy(ptx::Keep::usual);
   if (threadIdx.x < 32) {
     int upcoming = begin + lane < end ? ids[begin + lane] : 0;
     for (int base = begin; base < end; base += 32) {
@@ -33,7 +34,7 @@ __global__ void __launch_bounds__(64, 1)
       upcoming = base + 32 + lane < end ? ids[base + 32 + lane] : 0;
       for (int index = 0; index < min(32, end - base); index++) {
         const int id = __shfl_sync(~0u, mine, index);
-        if (lane == 0) Ring::load(shared.ring, shared.barriers, page, &cacheMap, id, 0, 0, pages);
+        Ring::load(shared.ring, shared.barriers, page, &cacheMap, policy, id, 0, 0, pages);
         page.nextPage();
       }
     }

@@ -50,10 +50,9 @@ void checkRefusals() {
   expectRefused("out_dtype is f32", [](P& p) { p.out_dtype = PMLA_F32; });
   expectRefused("cache.format", [](P& p) { p.cache.format = PMLA_KV_F16; });
   expectRefused("cache.format", [](P& p) { p.cache.format = PMLA_KV_FP8_656; });
-  expectRefused("cache.head_dim is 512", [](P& p) { p.cache.head_dim = 512; });
+  expectRefused("cache.head_dim is 320", [](P& p) { p.cache.head_dim = 320; });
   expectRefused("value_dim is 256", [](P& p) { p.value_dim = 256; });
   for (const int64_t size : {1, 8, 48, 96}) expectRefused("cache.page_size is ", [&](P& p) { p.cache.page_size = size; });
-  expectRefused("mask is tree", [](P& p) { p.mask = PMLA_MASK_TREE; });
   expectRefused("split_pages is 4", [](P& p) { p.split_pages = 4; });
   expectRefused("softmax_scale is -", [](P& p) { p.softmax_scale = -1; });
   expectRefused("cache.pages is 0", [](P& p) { p.cache.pages = 0; });

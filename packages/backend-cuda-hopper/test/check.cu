@@ -123,6 +123,27 @@ int main(int argc, char** argv) {
   }
   shapes.push_back({2, 9, 3, {0, 4096, 1, 700, 65}, true, true, pageTokens, true});
   shapes.push_back({1, 16, 1, {}, false});
+  for (const int queryTokens : {1, 2, 5, 33, 70}) {
+    for (const int headsQ : {1, 3, 16}) {
+      for (const bool holes : {false, true}) {
+        Shape shape{queryTokens, headsQ, 1, {0, 4096, 1, 700, 65, queryTokens, queryTokens - 1, 128 + queryTokens / 2, 63}, false, holes};
+        shape.tree = true;
+        shapes.push_back(shape);
+        shape.headDim = 512;
+        shape.pageSize = holes ? 32 : 64;
+        shapes.push_back(shape);
+      }
+    }
+  }
+  for (const int headsQ : {1, 9, 16, 32, 64}) {
+    for (const int pageSize : {16, 64, 128}) {
+      for (const bool causal : {false, true}) {
+        Shape shape{causal ? 2 : 1, headsQ, 1, lengthsOf(6, 3000, true, 2, random), causal, false, pageSize, causal};
+        shape.headDim = 512;
+        shapes.push_back(shape);
+      }
+    }
+  }
   // Offsets past 2^31 elements.
   shapes.push_back({1, 16, 1, {5000, 70}, false, false, pageTokens, false, 90000});
   shapes.push_back({1, 32, 1, {5000, 70}, false, false, 16, true, 360000});
@@ -136,9 +157,12 @@ int main(int argc, char** argv) {
   int checked = 0;
   uint32_t seed = 1;
   try {
-    for (const Shape& shape : shapes) {
+    for (Shape shape : shapes) {
       if (seed++ % step != 0 || shape.rows() < minRows || shape.rows() > maxRows) continue;
       checked++;
+      // Every kernel and row block comes up, too many rows and too few for it.
+      constexpr int blocks[] = {-1, -1, 64, -1, 32, 0, 64, 32};
+      shape.rowBlock = blocks[seed / step % 8];
       const int full = fullPartitions(shape, device.multiProcessorCount);
       const int overhead = static_cast<int>(seed % 4) - 1;
       const bool fp16 = random() % 2 == 0;

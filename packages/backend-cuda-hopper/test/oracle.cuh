@@ -31,13 +31,18 @@ __global__ void __launch_bounds__(oracleThreads) oracleDecode(const DecodeParams
   const int lane = threadIdx.x % 32;
   const RowPlaces place = RowPlaces::of(params, row);
   const int64_t rowAt = params.firstRow(request, kvHead) + place.out;
-  for (int dim = threadIdx.x; dim < queryDim; dim += oracleThreads) {
+  for (int dim = threadIdx.x; dim < params.headDim; dim += oracleThreads) {
     shared.q[dim] = static_cast<double>(static_cast<float>(params.firstQuery(request, kvHead)[place.query + dim]));
   }
   __syncthreads();
   const int visible = params.visibleKeys(params.lengths[request], place.token);
   const int32_t* table = params.blockTable + static_cast<int64_t>(request) * params.blockTableStride;
+  const auto isHidden = [&](int token) {
+    const int bit = token - (params.lengths[request] - params.queryTokens);
+    return params.treeMask && bit >= 0 && (params.treeRow(request, place.token)[bit / 32] >> bit % 32 & 1) == 0;
+  };
   const auto keyOf = [&](int token) -> const T* {
+    if (isHidden(token)) return nullptr;
     const int page = table[token / cache.pageSize];
     if (page < 0 || page >= cache.pages) return nullptr;
     return reinterpret_cast<const T*>(static_cast<const uint8_t*>(cache.data) + page * cache.pageStride +
@@ -51,7 +56,7 @@ __global__ void __launch_bounds__(oracleThreads) oracleDecode(const DecodeParams
     for (int index = warp; index < count; index += oracleThreads / 32) {
       const T* key = keyOf(base + index);
       double dot = 0;
-      for (int dim = lane; key && dim < queryDim; dim += 32) dot += shared.q[dim] * static_cast<double>(static_cast<float>(key[dim]));
+      for (int dim = lane; key && dim < params.headDim; dim += 32) dot += shared.q[dim] * static_cast<double>(static_cast<float>(key[dim]));
       for (int step = 16; step > 0; step /= 2) dot += __shfl_xor_sync(~0u, dot, step);
       if (lane == 0) shared.weights[index] = key ? dot * scale : -INFINITY;
     }

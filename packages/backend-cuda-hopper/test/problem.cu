@@ -32,9 +32,9 @@ __global__ void fillQuery(T* q, const DecodeParams<T> params, uint64_t seed) {
   const int request = blockIdx.x / params.queryTokens;
   const int token = blockIdx.x % params.queryTokens;
   T* row = q + request * params.queryRequestStride + token * params.queryTokenStride;
-  for (int i = threadIdx.x; i < params.headsQ * queryDim; i += blockDim.x) {
-    const float value = sample(seed, static_cast<int64_t>(blockIdx.x) * params.headsQ * queryDim + i);
-    row[i / queryDim * params.queryHeadStride + i % queryDim] = static_cast<T>(value);
+  for (int i = threadIdx.x; i < params.headsQ * params.headDim; i += blockDim.x) {
+    const float value = sample(seed, static_cast<int64_t>(blockIdx.x) * params.headsQ * params.headDim + i);
+    row[i / params.headDim * params.queryHeadStride + i % params.headDim] = static_cast<T>(value);
   }
 }
 
@@ -48,11 +48,11 @@ __global__ void fillPages(T* cache, const CacheShape shape, const DecodeParams<T
   if (tokens <= 0) return;
   const int page = params.blockTable[blockIdx.x];
   if (page < 0 || page >= shape.pages) return;
-  const int values = shape.headsKv * queryDim;
+  const int values = shape.headsKv * shape.headDim;
   for (int i = threadIdx.x; i < tokens * values; i += blockDim.x) {
     const int64_t bytes = page * shape.pageStride + i / values * shape.tokenStride +
-                          i % values / queryDim * shape.headStride;
-    cache[bytes / sizeof(T) + i % queryDim] =
+                          i % values / shape.headDim * shape.headStride;
+    cache[bytes / sizeof(T) + i % shape.headDim] =
         static_cast<T>(sample(seed, static_cast<int64_t>(blockIdx.x) * shape.pageSize * values + i));
   }
 }
@@ -69,18 +69,24 @@ std::string Shape::describe() const {
   }
   return "b" + std::to_string(lengths.size()) + " s_q" + std::to_string(queryTokens) + " len" + range + " h_q" +
          std::to_string(headsQ) + " h_kv" + std::to_string(headsKv) + " page" + std::to_string(pageSize) +
-         (causal ? " causal" : "") + (holes ? " holes" : "") + (strided ? " strided" : "");
+         (causal ? " causal" : "") + (holes ? " holes" : "") + (headDim != queryDim ? " d" + std::to_string(headDim) : "") + (tree ? " tree" : "") + " block" + std::to_string(chosenRowBlock()) + (strided ? " strided" : "");
+}
+
+int Shape::chosenRowBlock() const {
+  int64_t pages = 0;
+  for (const int32_t length : lengths) pages += (length + pageTokens - 1) / pageTokens;
+  const int block = rowBlock < 0 ? fewRowsBlock(rows(), pages) : rowBlock;
+  return block > 0 || (headDim == queryDim && !tree) ? block : 64;
 }
 
 int fullPartitions(const Shape& shape, int sms) {
-  if (shape.hasManyRows()) return manyRowsPartitions(shape.rows(), shape.headsKv, sms);
-  const int block = fewRowsBlock(shape.rows());
-  return std::max(1, sms / shape.headsKv / ((shape.rows() + block - 1) / block));
+  const int block = shape.chosenRowBlock();
+  return block == 0 ? manyRowsPartitions(shape.rows(), shape.headsKv, sms) : fewRowsPartitions(shape.rows(), block, shape.headsKv, sms);
 }
 
 template <class T>
 ProblemOf<T>::ProblemOf(const Shape& shape_, uint32_t seed, int partitions, int fixedOverhead)
-    : shape(shape_), scale(1 / std::sqrt(static_cast<double>(queryDim))), partitions_(partitions) {
+    : shape(shape_), scale(1 / std::sqrt(static_cast<double>(shape_.headDim))), partitions_(partitions) {
   const auto batch = static_cast<int64_t>(shape.lengths.size());
   std::mt19937 random(seed);
   const auto pagesOf = [&](int32_t length) { return (length + shape.pageSize - 1) / shape.pageSize; };
@@ -108,10 +114,10 @@ ProblemOf<T>::ProblemOf(const Shape& shape_, uint32_t seed, int partitions, int 
 
   // Gaps of 16 bytes and more, which keep rows 16-byte aligned.
   const int64_t gap = shape.strided ? 8 : 0;
-  const int64_t keyHead = queryDim + gap;
+  const int64_t keyHead = shape.headDim + gap;
   const int64_t keyToken = shape.headsKv * keyHead + gap;
   const int64_t keyPage = shape.pageSize * keyToken + 3 * gap;
-  const int64_t queryHead = queryDim + gap;
+  const int64_t queryHead = shape.headDim + gap;
   const int64_t queryToken = shape.headsQ * queryHead + gap;
   const int64_t queryRequest = shape.queryTokens * queryToken + 3 * gap;
   const int64_t queryRows = batch * shape.queryTokens * shape.headsQ;
@@ -136,9 +142,10 @@ ProblemOf<T>::ProblemOf(const Shape& shape_, uint32_t seed, int partitions, int 
   partialLse->fillBytes(0xff);
   arrivals->fillBytes(0);
 
-  cacheShape = CacheShape{cache->get(), std::is_same_v<T, __nv_bfloat16>, cachePages, shape.pageSize, shape.headsKv, queryDim,
+  cacheShape = CacheShape{cache->get(), std::is_same_v<T, __nv_bfloat16>, cachePages, shape.pageSize, shape.headsKv, shape.headDim,
                           keyPage * 2, keyToken * 2, keyHead * 2};
-  if (shape.hasManyRows()) {
+  const int rowBlock = shape.chosenRowBlock();
+  if (rowBlock == 0) {
     maps = manyRowsMaps(cacheShape);
   } else {
     map = fewRowsMap(cacheShape);
@@ -148,6 +155,15 @@ ProblemOf<T>::ProblemOf(const Shape& shape_, uint32_t seed, int partitions, int 
                            shape.queryTokens, shape.headsQ, shape.headsKv, shape.headsQ / shape.headsKv, static_cast<int32_t>(cachePages),
                            static_cast<float>(scale * 1.4426950408889634), shape.causal && shape.queryTokens > 1,
                            shape.pageSize, queryRequest, queryToken, queryHead};
+  params.headDim = shape.headDim;
+  params.rowBlock = rowBlock;
+  if (shape.tree) {
+    // Words past the last bit and rows past the batch stay as random as the rest.
+    std::vector<int32_t> words(batch * shape.queryTokens * ((shape.queryTokens + 31) / 32));
+    for (int32_t& word : words) word = static_cast<int32_t>(random());
+    treeMask = std::make_unique<Buffer<int32_t>>(words);
+    params.treeMask = treeMask->get();
+  }
   if (batch == 0) return;
   fillQuery<<<batch * shape.queryTokens, 256>>>(q->get(), params, seed);
   POLYMLA_CUDA(cudaGetLastError());

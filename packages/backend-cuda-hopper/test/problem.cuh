@@ -50,10 +50,13 @@ struct Shape {
   int pageSize = pageTokens;
   bool strided = false;  ///< gaps between pages, tokens, heads and query rows
   int64_t sparePages = 2;
+  int headDim = queryDim;
+  bool tree = false;  ///< random tree masks
+  int rowBlock = -1;  ///< of the few-rows kernel; 0: the many-rows kernel, −1: the library's choice
 
   int rows() const { return queryTokens * headsQ / headsKv; }
-  /** Which kernel takes it. */
-  bool hasManyRows() const { return rows() > 32; }
+  /** The choice; what the many-rows kernel does not take goes to the other one. */
+  int chosenRowBlock() const;
   std::string describe() const;
 };
 
@@ -75,7 +78,7 @@ class ProblemOf {
   Schedule schedule;
   std::unique_ptr<Buffer<T>> cache, q, out;
   std::unique_ptr<Buffer<float>> lse, partialOut, partialLse;
-  std::unique_ptr<Buffer<int32_t>> lengths, table, numSplits;
+  std::unique_ptr<Buffer<int32_t>> lengths, table, numSplits, treeMask;
   std::unique_ptr<Buffer<ScheduleRow>> rows;
   std::unique_ptr<Buffer<uint32_t>> arrivals;
   CUtensorMap map;       ///< for few rows
@@ -83,7 +86,7 @@ class ProblemOf {
   DecodeParams<T> params;
 
   void launch(cudaStream_t stream = nullptr) const {
-    if (shape.hasManyRows()) {
+    if (params.rowBlock == 0) {
       launchManyRows(maps, params, partitions_, stream);
     } else {
       launchFewRows(map, params, partitions_, stream);

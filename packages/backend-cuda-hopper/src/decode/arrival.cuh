@@ -13,6 +13,7 @@ struct Arrival {
   uint32_t* counter;
   uint32_t members;
   uint32_t arrivalsEach = 1;
+  uint32_t waiting = members;  ///< those that call wait
 
   /** By one thread, after a barrier that follows the writes it speaks for. */
   __device__ void arrive() const {
@@ -32,7 +33,7 @@ struct Arrival {
 
  private:
   /** The value that the next increment turns into 0. */
-  __device__ uint32_t last() const { return members * (arrivalsEach + 1) - 1; }
+  __device__ uint32_t last() const { return members * arrivalsEach + waiting - 1; }
 };
 
 }  // namespace polymla

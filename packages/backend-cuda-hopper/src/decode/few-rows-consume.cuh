@@ -9,9 +9,9 @@
 namespace polymla {
 
 /** The two warpgroups of the few-rows kernel: both products, the softmax between them, the results. */
-template <class T, int N>
-struct FewRowsConsume : FewRows<T, N> {
-  using Base = FewRows<T, N>;
+template <class T, int N, int HeadDim>
+struct FewRowsConsume : FewRows<T, N, HeadDim> {
+  using Base = FewRows<T, N, HeadDim>;
   using typename Base::Cursor;
   using typename Base::Merge;
   using typename Base::Ring;
@@ -37,9 +37,9 @@ struct FewRowsConsume : FewRows<T, N> {
    * Query rows into K-major swizzled tiles; rows past the last one become zeros. A thread copies every lanesPerRow-th
    * 16 bytes of the row on which it works in the softmax.
    */
-  static __device__ __forceinline__ void loadQuery(Shared& shared, const Softmax& state, const T* source,
+  static __device__ __forceinline__ void startLoadingQuery(Shared& shared, const Softmax& state, const T* source,
                                                    bool present) {
-    constexpr int rowChunks = queryDim * 2 / 16;
+    constexpr int rowChunks = HeadDim * 2 / 16;
     uint8_t* tile = shared.q + state.lane / 8 * queryTileBytes + state.row * 128 + ((state.lane ^ state.row) & 7) * 16;
     source += state.lane * 8;
 #pragma unroll
@@ -48,33 +48,31 @@ struct FewRowsConsume : FewRows<T, N> {
         ptx::copyAsync16(tile + chunk / 8 * queryTileBytes, source + chunk * 8, present);
       }
     }
-    ptx::waitCopies();
-    ptx::fenceAsyncProxy();
-    syncConsumers();
   }
 
   /**
-   * This group's part of Sᵀ, into shared.scores: of every three tiles the first or the last and half of the middle one,
-   * so that both groups follow the tiles as they come.
+   * This group's part of Sᵀ, into shared.scores: half of the tiles of every box, of three tiles the first or the last and
+   * half of the middle one, so that both groups follow the tiles as they come.
    */
   static __device__ __forceinline__ void multiplyScores(Shared& shared, const Cursor& page, int group) {
-    static_assert(Ring::boxTiles % 3 == 0);
+    static_assert(Ring::boxTiles == 3 || Ring::boxTiles == 4);
+    constexpr bool sharesMiddle = Ring::boxTiles == 3;
     // Two chains of accumulation: one alone waits for its own results at this small a width.
     float s[2][N / 2] = {};
 #pragma unroll
-    for (int first = 0; first < pageTiles; first += 3) {
+    for (int first = 0; first < Base::tiles; first += Ring::boxTiles) {
       const int outer = first + 2 * group;
-      const int middle = first + 1;
-      const uint32_t half = group * 2 * ptx::stepBytes;
+      const int inner = sharesMiddle ? first + 1 : outer + 1;
+      const uint32_t half = sharesMiddle ? group * 2 * ptx::stepBytes : 0;
       const uint64_t k[2] = {ptx::swizzledOperand(ptx::sharedAddress(Ring::tile(shared.ring, page, outer))),
-                             ptx::swizzledOperand(ptx::sharedAddress(Ring::tile(shared.ring, page, middle) + half))};
+                             ptx::swizzledOperand(ptx::sharedAddress(Ring::tile(shared.ring, page, inner) + half))};
       const uint64_t q[2] = {ptx::swizzledOperand(ptx::sharedAddress(shared.q + outer * queryTileBytes)),
-                             ptx::swizzledOperand(ptx::sharedAddress(shared.q + middle * queryTileBytes + half))};
+                             ptx::swizzledOperand(ptx::sharedAddress(shared.q + inner * queryTileBytes + half))};
       Ring::waitFull(shared.barriers, page, first / Ring::boxTiles);
       for (auto& chain : s) ptx::pinAccumulators(chain);
       ptx::mmaFence();
 #pragma unroll
-      for (int step = 0; step < 6; step++) {
+      for (int step = 0; step < Ring::boxTiles * 2; step++) {
         const uint32_t bytes = step % 4 * ptx::stepBytes;
         ptx::mma<T, N, false, false>(s[step % 2], ptx::advance(k[step / 4], bytes), ptx::advance(q[step / 4], bytes));
       }
@@ -139,6 +137,27 @@ struct FewRowsConsume : FewRows<T, N> {
     state.sum = sum;
   }
 
+  /**
+   * Hides from this lane what its row of the tree mask hides, ahead of softmaxPage, in a page with some of the last keys.
+   *
+   * @param treeRow the row's words
+   * @param firstBit of this page's first token; negative before the last queryTokens keys
+   */
+  static __device__ __forceinline__ void hideBranches(Shared& shared, const Softmax& state, const int32_t* treeRow,
+                                                      int queryTokens, int firstBit) {
+#pragma unroll
+    for (int chunk = 0; chunk < Softmax::chunks; chunk++) {
+#pragma unroll 1
+      for (int i = 0; i < 4; i++) {
+        const int token = 4 * (state.lane + Softmax::lanesPerRow * chunk) + i;
+        const int bit = firstBit + token;
+        if (bit < 0 || bit >= queryTokens || (treeRow[bit / 32] >> bit % 32 & 1) != 0) continue;
+        shared.scores[0][state.row][token] = -INFINITY;
+        shared.scores[1][state.row][token] = 0;
+      }
+    }
+  }
+
   /** Zeroes this group's value columns from row `tokens` on: what lies there may be NaN, and 0 · NaN is NaN. */
   static __device__ __forceinline__ void clearTail(Shared& shared, const Cursor& page, int group, int tokens) {
     const int chunks = (pageTokens - tokens) * 8;
@@ -200,22 +219,10 @@ struct FewRowsConsume : FewRows<T, N> {
     if (state.lane != 0) return;
     shared.norm[state.row] = sum > 0 ? __fdividef(1, sum) : 0.0f;
     if (piece.isSplit) {
-      const float lse = sum > 0 ? state.max + ptx::log2Fast(sum) : -INFINITY;
-      params.partialLse[merge.partOf(piece.slot()) * N + state.row] = lse;
+      merge.lseOf(piece, state.row)[piece.split] = sum > 0 ? state.max + ptx::log2Fast(sum) : -INFINITY;
     } else {
       merge.writeLse(piece, state.row, state.max, sum);
     }
-  }
-
-  /** What later steps of a small problem wait for, when nothing is in the caches: their address translations. */
-  static __device__ __forceinline__ void prefetchTranslations(const DecodeParams<T>& params) {
-    const int lane = threadIdx.x % 32;
-    const void* first = params.out;
-    if (lane == 1) first = params.partialOut;
-    if (lane == 2) first = params.partialLse;
-    if (lane == 3) first = params.arrivals;
-    if (lane == 4) first = params.lse;
-    if (lane < 5) ptx::prefetchLine(first);
   }
 
   static __device__ void consume(const DecodeParams<T>& params, Shared& shared) {
@@ -231,22 +238,36 @@ struct FewRowsConsume : FewRows<T, N> {
     if (state.lane == 0) shared.places[state.row] = place;
     ptx::syncThreads<Base::initialised, Base::threads>();
     if (row.beginRequest > row.endRequest) return;
-    if (threadIdx.x / 32 == consumerWarps - 1) prefetchTranslations(params);
+    if (threadIdx.x / 32 == consumerWarps - 1) Base::prefetchTranslations(params);
     Cursor page;
     Piece last;
 
+    const auto startQuery = [&](int request) {
+      startLoadingQuery(shared, state, params.firstQuery(request, blockIdx.z) + place.query, present);
+    };
+
+    startQuery(row.beginRequest);
     forEachPiece(params, row, [&](const Piece& piece) {
-      loadQuery(shared, state, params.firstQuery(piece.request, blockIdx.z) + place.query, present);
+      const bool goesOn = piece.request < row.endRequest;
       const int visible = params.visibleKeys(piece.length, place.token);
       state.max = -INFINITY;
       state.sum = 0;
       float o[groupTiles][N / 2] = {};
+      ptx::waitCopies();
+      ptx::fenceAsyncProxy();
+      syncConsumers();
       for (int index = piece.beginPage; index < piece.endPage; index++) {
         multiplyScores(shared, page, group);
         // One lane reads, the one that gives the slot back.
         const uint32_t existing = __shfl_sync(~0u, threadIdx.x % 32 == 0 ? shared.barriers.present[page.slot] : 0, 0);
         syncConsumers();
+        // Behind the last scores of this piece, whose values and results hide the wait.
+        if (index + 1 == piece.endPage && goesOn) startQuery(piece.request + 1);
         const int begin = index * pageTokens;
+        const int firstBit = begin - piece.length + params.queryTokens;
+        if (params.treeMask != nullptr && firstBit + pageTokens > 0) {
+          hideBranches(shared, state, params.treeRow(piece.request, place.token), params.queryTokens, firstBit);
+        }
         softmaxPage(shared, state, params.scaleLog2, visible - begin, existing);
         if (piece.length - begin < pageTokens) clearTail(shared, page, group, piece.length - begin);
         ptx::fenceAsyncProxy();
@@ -257,21 +278,19 @@ struct FewRowsConsume : FewRows<T, N> {
         if (threadIdx.x % 32 == 0) Ring::release(shared.barriers, page);
         page.nextPage();
       }
+      if (piece.beginPage >= piece.endPage && goesOn) startQuery(piece.request + 1);
       finishSoftmax(params, shared, merge, state, piece);
       syncConsumers();
-      merge.store(piece, o, shared.norm);
+      float2 factors[Merge::rowBlocks];
+#pragma unroll
+      for (int block = 0; block < Merge::rowBlocks; block++) {
+        factors[block] = *reinterpret_cast<const float2*>(shared.norm + block * 8 + threadIdx.x % 4 * 2);
+      }
+      merge.store(piece, o, factors);
       last = piece;
     });
 
-    // Only now: every CTA first finishes its own work, so that none waits for one that waits. The last piece and the
-    // first one can be splits.
-    bool isFirst = row.beginRequest == row.endRequest;
-#pragma unroll 1
-    for (Piece piece = last;; piece = pieceOf(params, row, row.beginRequest)) {
-      if (piece.isSplit) merge.merge(piece, shared.parts, shared.weights, syncConsumers);
-      if (isFirst) break;
-      isFirst = true;
-    }
+    Base::mergeSplits(params, row, last, merge, shared);
   }
 };
 

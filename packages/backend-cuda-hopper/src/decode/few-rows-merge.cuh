@@ -5,6 +5,7 @@
 #include "arrival.cuh"
 #include "params.h"
 #include "pieces.cuh"
+#include "row-block.h"
 #include "row-places.cuh"
 
 namespace polymla {
@@ -21,14 +22,17 @@ template <class T, int N>
 struct FewRowsMerge {
   static constexpr int threads = 256;
   static constexpr int warps = threads / 32;
-  static constexpr int groupTiles = valueDim / tileColumns / 2;
-  static constexpr int rowBlocks = N / 8;
+  /** The two warpgroups have half of the rows each, all value columns; else half of the columns, all rows. */
+  static constexpr bool halves = N == 64;
+  static constexpr int groupTiles = valueDim / tileColumns / (halves ? 1 : 2);
+  static constexpr int rowBlocks = N / 8 / (halves ? 2 : 1);  ///< of 8 rows, of a warpgroup
   static constexpr int blockUnits = groupTiles / 2 * warps;
+  static constexpr int blockRows = halves ? 16 : 8;
   static constexpr int units = rowBlocks * blockUnits;
-  static constexpr int maxSplits = 160;
+  static constexpr int maxSplits = mostFewRowsPartitions;
 
-  /** Per warp: its units and splits of a request make at most 20 pairs, whatever the number of splits. */
-  using Parts = uint4[warps][24][32];
+  /** Per warp: its units and splits of a request make at most 20 pairs, 32 at N = 64, whatever the number of splits. */
+  using Parts = uint4[warps][halves ? 32 : 24][32];
   struct Weights {
     float ofSplits[maxSplits][N];
     float4 sums[2][warps][32];
@@ -38,6 +42,18 @@ struct FewRowsMerge {
   const RowPlaces* places;  ///< of the row block's rows
   int rowCount;             ///< of this row block; may exceed N
 
+  /** Row of the row block that a lane has in a unit. */
+  static __device__ __forceinline__ int rowOf(int unit, int lane) {
+    return unit / blockUnits * 8 + lane / 4 + (halves ? unit % warps / 4 * (N / 2) : 0);
+  }
+  /** The same in the order in which units have rows, that of lse in scratch and of weights. */
+  static __device__ __forceinline__ int placeOf(int unit, int lane) {
+    return unit / blockUnits * blockRows + lane / 4 + (halves ? unit % warps / 4 * 8 : 0);
+  }
+  static __device__ __forceinline__ int rowAt(int place) {
+    return halves ? place / 16 * 8 + place % 8 + place / 8 % 2 * (N / 2) : place;
+  }
+
   /** Place of a split's part, in parts of N rows. */
   __device__ __forceinline__ int64_t partOf(int slot) const {
     return (static_cast<int64_t>(slot) * params.headsKv + blockIdx.z) * gridDim.y + blockIdx.y;
@@ -46,10 +62,16 @@ struct FewRowsMerge {
     return reinterpret_cast<uint4*>(params.partialOut) + partOf(slot) * (units * 32);
   }
 
-  /** Every consumer warp announces what it has written. */
+  /** lse of a request's splits in scratch, those of a row side by side: they are read in the same way. */
+  __device__ __forceinline__ float* lseOf(const Piece& piece, int place) const {
+    const int64_t row = (static_cast<int64_t>(blockIdx.z) * gridDim.y + blockIdx.y) * N + place;
+    return params.partialLse + static_cast<int64_t>(piece.firstSplit) * params.headsKv * gridDim.y * N + row * piece.splits;
+  }
+
+  /** Every consumer warp announces what it has written; those CTAs wait that have a share of the merge. */
   __device__ __forceinline__ Arrival arrivalOf(const Piece& piece) const {
     const int64_t index = (static_cast<int64_t>(piece.request) * params.headsKv + blockIdx.z) * gridDim.y + blockIdx.y;
-    return {params.arrivals + index, static_cast<uint32_t>(piece.splits), warps};
+    return {params.arrivals + index, static_cast<uint32_t>(piece.splits), warps, static_cast<uint32_t>(min(piece.splits, units))};
   }
 
   /** lse of a row from its base-2 maximum and its sum; +∞ for a row that saw nothing. */
@@ -70,9 +92,9 @@ struct FewRowsMerge {
   __device__ __forceinline__ void writeUnit(T* out, int unit, const uint4& values) const {
     const int lane = threadIdx.x % 32;
     const int warp = unit % warps;
-    const int row = unit / blockUnits * 8 + lane / 4;
+    const int row = rowOf(unit, lane);
     if (row >= rowCount) return;
-    const int tile = warp / 4 * groupTiles + unit / warps % (groupTiles / 2) * 2;
+    const int tile = (halves ? 0 : warp / 4 * groupTiles) + unit / warps % (groupTiles / 2) * 2;
     const int dim = tile * tileColumns + warp % 4 * 16 + 2 * (lane % 4);
     T* at = out + static_cast<int64_t>(places[row].out) * valueDim + dim;
     *reinterpret_cast<uint32_t*>(at) = values.x;
@@ -81,14 +103,17 @@ struct FewRowsMerge {
     *reinterpret_cast<uint32_t*>(at + tileColumns + 8) = values.w;
   }
 
-  /** Writes a piece's results, to the output or as a split, by all consumers: accumulators of Oᵀ, times `norm[row]`. */
-  __device__ __forceinline__ void store(const Piece& piece, const float (&o)[groupTiles][N / 2],
-                                        const float* norm) const {
+  /**
+   * Writes a piece's results, to the output or as a split, by all consumers: accumulators of Oᵀ, times the factors of this
+   * thread's two rows in each block.
+   */
+  __device__ __forceinline__ void store(const Piece& piece, const float (&o)[groupTiles][rowBlocks * 4],
+                                        const float2 (&factors)[rowBlocks]) const {
     uint4* part = valuesOf(piece.slot()) + threadIdx.x;
     T* out = params.out + params.firstRow(piece.request, blockIdx.z) * valueDim;
 #pragma unroll
     for (int block = 0; block < rowBlocks; block++) {
-      const float2 factor = *reinterpret_cast<const float2*>(norm + block * 8 + threadIdx.x % 4 * 2);
+      const float2 factor = factors[block];
 #pragma unroll
       for (int pair = 0; pair < groupTiles / 2; pair++) {
         uint32_t values[4];
@@ -125,16 +150,16 @@ struct FewRowsMerge {
     const int column = warp & ((1 << columnsLog2) - 1);
     const int way = warp >> columnsLog2;
     const int ways = warps >> columnsLog2;
-    int row = begin / blockUnits * 8 + warp;
+    int place = begin / blockUnits * blockRows + warp;
     const int64_t stride = static_cast<int64_t>(params.headsKv) * gridDim.y;
-    const float* lse = params.partialLse + (partOf(piece.firstSplit) + lane * stride) * N + row;
+    const float* lse = lseOf(piece, place) + lane;
     const uint4* source = valuesOf(piece.firstSplit) + way * stride * (units * 32) + (begin + column) * 32 + lane;
     T* out = params.out + params.firstRow(piece.request, blockIdx.z) * valueDim;
     // Computed here: there is time while the others finish.
     asm volatile("" : "+l"(lse), "+l"(source), "+l"(out));
+    if (share == 0) return;
     if (threadIdx.x == 0) arrivalOf(piece).wait();
     barrier();
-    if (share == 0) return;
 
     // Ahead of the parts, behind which these few would wait.
     const RowWeights ofRow = loadLse(piece, lse);
@@ -149,9 +174,11 @@ struct FewRowsMerge {
         ptx::copyAsync16(mine, next, true);
       }
     }
-    weigh(piece, weights, row, ofRow);
+    weigh(piece, weights, place, ofRow);
 #pragma unroll 1
-    while ((row += warps) / 8 * blockUnits < begin + share) weigh(piece, weights, row, loadLse(piece, lse += warps));
+    while ((place += warps) / blockRows * blockUnits < begin + share) {
+      weigh(piece, weights, place, loadLse(piece, lse += warps * piece.splits));
+    }
     ptx::waitCopies();
     barrier();
 
@@ -159,7 +186,7 @@ struct FewRowsMerge {
 #pragma unroll 1
     for (int unit = column; unit < share || ways > 1; unit += warps) {
       float sum[8] = {};
-      const float* weight = weights.ofSplits[way] + (begin + unit) / blockUnits * 8 + lane / 4;
+      const float* weight = weights.ofSplits[way] + placeOf(begin + unit, lane);
 #pragma unroll 4
       for (int split = way; unit < share && split < piece.splits; split += ways, weight += ways * N, mine += 32) {
         const uint32_t pairs[4] = {mine->x, mine->y, mine->z, mine->w};
@@ -203,17 +230,16 @@ struct FewRowsMerge {
   /** Base-2 lse of all splits. `source`: of split `lane`. */
   __device__ __forceinline__ RowWeights loadLse(const Piece& piece, const float* source) const {
     RowWeights lse;
-    const int64_t stride = static_cast<int64_t>(params.headsKv) * gridDim.y * (32 * N);
 #pragma unroll
     for (int i = 0; i < maxSplits / 32; i++) {
       const int split = i * 32 + threadIdx.x % 32;
-      lse.values[i] = split < piece.splits ? __ldcg(source + i * stride) : -INFINITY;
+      lse.values[i] = split < piece.splits ? __ldcg(source + i * 32) : -INFINITY;
     }
     return lse;
   }
 
   /** Normalised weights of all splits for a row, by a warp. CTAs that share a row write the same lse. */
-  __device__ __forceinline__ void weigh(const Piece& piece, Weights& weights, int row, RowWeights lse) const {
+  __device__ __forceinline__ void weigh(const Piece& piece, Weights& weights, int place, RowWeights lse) const {
     const int lane = threadIdx.x % 32;
     float max = -INFINITY;
     for (const float value : lse.values) max = fmaxf(max, value);
@@ -227,9 +253,9 @@ struct FewRowsMerge {
     const float norm = total > 0 ? __fdividef(1, total) : 0.0f;
 #pragma unroll
     for (int i = 0; i < maxSplits / 32; i++) {
-      if (i * 32 + lane < piece.splits) weights.ofSplits[i * 32 + lane][row] = lse.values[i] * norm;
+      if (i * 32 + lane < piece.splits) weights.ofSplits[i * 32 + lane][place] = lse.values[i] * norm;
     }
-    if (lane == 0) writeLse(piece, row, max, total);
+    if (lane == 0) writeLse(piece, rowAt(place), max, total);
   }
 };
 

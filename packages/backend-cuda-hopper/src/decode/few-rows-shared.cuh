@@ -1,4 +1,6 @@
 #pragma once
+#include <type_traits>
+
 #include "../ptx/barrier.cuh"
 #include "arrival.cuh"
 #include "few-rows-merge.cuh"
@@ -9,8 +11,57 @@
 
 namespace polymla {
 
+/** What every form of the kernel has; 576 or 512 dims of queries and keys. */
+template <int HeadDim>
+struct FewRowsSizes {
+  static constexpr int tiles = HeadDim / tileColumns;
+  static constexpr int groupThreads = 128;
+  static constexpr int consumerThreads = 2 * groupThreads;
+  static constexpr int consumerWarps = consumerThreads / 32;
+  static constexpr int threads = consumerThreads + 32;
+  /** Of a launch. */
+  static constexpr int ctaThreads = threads;
+
+  /** Two pages: as fast as more, and slots in multiples of a page, faster than 8 or 7 (measured, see NOTES.md). */
+  using Ring = std::conditional_t<tiles == 9, PageRing<3, 6, 9>, PageRing<4, 4, 8>>;
+  using Cursor = typename Ring::Cursor;
+
+  static __device__ __forceinline__ void syncConsumers() { ptx::syncThreads<1, consumerThreads>(); }
+
+  /** The producer tells the consumers that the barriers are initialised. */
+  static constexpr int initialised = 2;
+
+  /** What later steps of a small problem wait for, when nothing is in the caches: their address translations. By a warp. */
+  template <class T>
+  static __device__ __forceinline__ void prefetchTranslations(const DecodeParams<T>& params) {
+    const int lane = threadIdx.x % 32;
+    const void* first = params.out;
+    if (lane == 1) first = params.partialOut;
+    if (lane == 2) first = params.partialLse;
+    if (lane == 3) first = params.arrivals;
+    if (lane == 4) first = params.lse;
+    if (lane < 5) ptx::prefetchLine(first);
+  }
+
+  /**
+   * Merges the splits of a CTA, `last` its last piece. Only at its end: every CTA first finishes its own work, so that none
+   * waits for one that waits. The last piece and the first one can be splits.
+   */
+  template <class T, class Merge, class Shared>
+  static __device__ __forceinline__ void mergeSplits(const DecodeParams<T>& params, const ScheduleRow& row, const Piece& last,
+                                                     const Merge& merge, Shared& shared) {
+    bool isFirst = row.beginRequest == row.endRequest;
+#pragma unroll 1
+    for (Piece piece = last;; piece = pieceOf(params, row, row.beginRequest)) {
+      if (piece.isSplit) merge.merge(piece, shared.parts, shared.weights, syncConsumers);
+      if (isFirst) break;
+      isFirst = true;
+    }
+  }
+};
+
 /**
- * Dense decode for few query rows per KV head: N = 16 or 32 rows per CTA.
+ * Dense decode for few query rows per KV head: N = 16, 32 or 64 rows per CTA.
  *
  * The products are transposed, so that a page's 64 tokens or 64 value dims fill the 64 rows that an instruction always
  * has and the query rows are its narrow side: Sᵀ = K·Qᵀ, Oᵀ = Vᵀ·Pᵀ. One page then costs the tensor cores 1,360 cycles
@@ -18,23 +69,18 @@ namespace polymla {
  *
  * Warp 8 streams pages through the ring. Warpgroups 0 and 1 share each page: group g multiplies half of the columns for
  * the scores, then columns 256 g … as values. Between the two the partial scores meet in shared memory, where each of
- * the 8 warps takes the softmax of N / 8 rows, all tokens of a row within a warp. This file has what the warps share;
- * the other few-rows files have their parts.
+ * the 8 warps takes the softmax of N / 8 rows, all tokens of a row within a warp. (At N = 64 otherwise: few-rows-halves.)
+ * This file has what the warps share; the other few-rows files have their parts.
  *
  * Before the first page and after the last one the GPU waits for what single instructions take: what runs there is kept
  * short and has no integer divisions on its way.
  */
-template <class T, int N>
-struct FewRows {
-  static constexpr int groupThreads = 128;
-  static constexpr int consumerThreads = 2 * groupThreads;
-  static constexpr int consumerWarps = consumerThreads / 32;
-  static constexpr int threads = consumerThreads + 32;
-
-  /** Two pages: as fast as more, and slots in multiples of a page, faster than 8 or 7 (measured, see NOTES.md). */
-  using Ring = PageRing<3, 6>;
+template <class T, int N_, int HeadDim>
+struct FewRows : FewRowsSizes<HeadDim> {
+  static constexpr int N = N_;
+  using Sizes = FewRowsSizes<HeadDim>;
+  using typename Sizes::Ring;
   using Merge = FewRowsMerge<T, N>;
-  using Cursor = typename Ring::Cursor;
 
   static constexpr int queryTileBytes = N * 128;
   static constexpr int groupTiles = valueDim / tileColumns / 2;
@@ -47,7 +93,7 @@ struct FewRows {
       typename Merge::Parts parts;  ///< after the last page
     };
     union {
-      alignas(1024) uint8_t q[pageTiles * queryTileBytes];
+      alignas(1024) uint8_t q[Sizes::tiles * queryTileBytes];
       typename Merge::Weights weights;  ///< after the last page
     };
     alignas(1024) uint8_t p[N * pageTokens * 2];
@@ -58,10 +104,8 @@ struct FewRows {
     typename Ring::Barriers barriers;
   };
 
-  static __device__ __forceinline__ void syncConsumers() { ptx::syncThreads<1, consumerThreads>(); }
-
-  /** The producer tells the consumers that the barriers are initialised. */
-  static constexpr int initialised = 2;
+  /** Barriers beside the ring's, by a warp. */
+  static __device__ __forceinline__ void init(Shared&) {}
 };
 
 }  // namespace polymla

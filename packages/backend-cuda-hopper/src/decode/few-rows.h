@@ -4,19 +4,17 @@
 
 #include "../host/tensor-map.h"
 #include "params.h"
+#include "row-block.h"
 
 namespace polymla {
-
-/** Query rows of one CTA for so many rows per KV head: 16 or 32. */
-int fewRowsBlock(int rows);
 
 /** The map of the cache that the kernel takes. */
 CUtensorMap fewRowsMap(const CacheShape& cache);
 
 /**
- * Enqueues dense decode with few query rows per KV head; more than 32 rows make CTAs that read the cache once each.
+ * Enqueues dense decode with few query rows per KV head; rows beyond params.rowBlock make CTAs that read the cache once each.
  *
- * @param partitions rows of params.schedule, at most SMs / headsKv / row blocks, or 1
+ * @param partitions rows of params.schedule, at most fewRowsPartitions, or 1
  * @throws CudaError, std::invalid_argument
  */
 template <class T>

@@ -9,14 +9,14 @@ namespace polymla {
  * A ring of shared memory through which pages stream, `BoxTiles` 64-column tiles at a time, so that the ring need not
  * hold a whole number of pages. Box n of the stream lies in slot n % Slots.
  */
-template <int BoxTiles, int Slots>
+template <int BoxTiles, int Slots, int PageTiles = pageTiles>
 struct PageRing {
   static constexpr int boxTiles = BoxTiles;
-  static constexpr int boxes = pageTiles / BoxTiles;
+  static constexpr int boxes = PageTiles / BoxTiles;
   static constexpr int slots = Slots;
   static constexpr int boxBytes = BoxTiles * tileBytes;
   static constexpr int bytes = Slots * boxBytes;
-  static_assert(pageTiles % BoxTiles == 0 && Slots >= boxes);
+  static_assert(PageTiles % BoxTiles == 0 && Slots >= boxes);
 
   struct Barriers {
     ptx::MBarrier full[Slots];
@@ -49,23 +49,25 @@ struct PageRing {
   };
 
   /**
-   * Requests 64 tokens of one page of the cache, by one thread, as slots become free.
+   * Requests 64 tokens of one page of the cache, by a warp, as slots become free.
    *
    * @param map its box: 64 tokens, BoxTiles tiles
    * @param token first one, of the page
    */
   static __device__ __forceinline__ void load(uint8_t* ring, Barriers& barriers, const Cursor& page,
-                                              const CUtensorMap* map, int pageId, int token, int kvHead, int pages) {
+                                              const CUtensorMap* map, uint64_t policy, int pageId, int token, int kvHead,
+                                              int pages) {
     const bool exists = static_cast<uint32_t>(pageId) < static_cast<uint32_t>(pages);
-#pragma unroll 1
-    for (int index = 0; index < boxes; index++) {
+    const int index = threadIdx.x % 32;
+    if (index < boxes) {
       const Cursor at = page.box(index);
       ptx::wait(barriers.empty[at.slot], at.parity ^ 1);
       barriers.present[at.slot] = exists ? 15 : 0;
       ptx::arriveExpect(barriers.full[at.slot], boxBytes);
-      ptx::loadBox(ring + at.slot * boxBytes, map, barriers.full[at.slot], 0, token, index * BoxTiles, kvHead,
+      ptx::loadBox(ring + at.slot * boxBytes, map, barriers.full[at.slot], policy, 0, token, index * BoxTiles, kvHead,
                    exists ? pageId : pages);
     }
+    __syncwarp();
   }
 
   /**
@@ -75,7 +77,7 @@ struct PageRing {
    * @param pageId in lanes 0 to 3, of the page with that quarter of the tokens
    */
   static __device__ __forceinline__ void loadParts(uint8_t* ring, Barriers& barriers, const Cursor& page,
-                                                   const CUtensorMap* map, int parts, int pageId, int kvHead,
+                                                   const CUtensorMap* map, uint64_t policy, int parts, int pageId, int kvHead,
                                                    int pages) {
     constexpr int quarterBytes = tileBytes / 4;
     const int lane = threadIdx.x % 32;
@@ -92,7 +94,7 @@ struct PageRing {
 #pragma unroll 1
       for (int tile = 0; lane * parts % 4 == 0 && tile < BoxTiles; tile++) {
         uint8_t* part = ring + at.slot * boxBytes + tile * tileBytes + lane * quarterBytes;
-        ptx::loadBox(part, map, barriers.full[at.slot], 0, 0, index * BoxTiles + tile, kvHead, exists ? pageId : pages);
+        ptx::loadBox(part, map, barriers.full[at.slot], policy, 0, 0, index * BoxTiles + tile, kvHead, exists ? pageId : pages);
       }
     }
     __syncwarp();

@@ -24,7 +24,7 @@ struct DecodeParams {
   const ScheduleRow* schedule; ///< [gridDim.x]
   const int32_t* numSplits;    ///< [batch + 1]
   float* partialOut;           ///< [splits, headsKv, rows, 512]; few-rows: in blocks of N rows, see FewRowsMerge
-  float* partialLse;           ///< [splits, headsKv, rows], base 2; few-rows: rows in blocks of N
+  float* partialLse;           ///< [splits, headsKv, rows], base 2; few-rows: see FewRowsMerge::lseOf
   uint32_t* arrivals;          ///< [batch, headsKv, row blocks], 0 before and after each launch
   int32_t blockTableStride;
   int32_t batch;
@@ -45,6 +45,10 @@ struct DecodeParams {
   int32_t mostPages = INT32_MAX;
   /** Most tokens that a request's row of the table has room for. */
   int32_t mostTokens = INT32_MAX - pageTokens;
+  int32_t headDim = queryDim;  ///< of q and the cache: 576, for few-rows also 512
+  int32_t rowBlock = 0;  ///< of few-rows: query rows per CTA
+  /** Of the last queryTokens keys, which ones a query token sees: bit t % 32 of word t / 32 of its row; null: as `causal` says. */
+  const int32_t* treeMask = nullptr;  ///< [batch, queryTokens, ceil(queryTokens / 32)]
 
   /** Query rows of one KV head: row s · headsPerKv + h is token s, head h of the group. */
   __host__ __device__ int rows() const { return queryTokens * headsPerKv; }
@@ -76,7 +80,12 @@ struct DecodeParams {
   __device__ int64_t partialRow(int split, int kvHead, int row) const {
     return (static_cast<int64_t>(split) * headsKv + kvHead) * rows() + row;
   }
-  /** Keys that a token sees, the first ones of the request; may be negative. */
+  /** Mask row of a query token; only with a tree mask. */
+  __device__ const int32_t* treeRow(int request, int token) const {
+    if (queryOf != nullptr) request = queryOf[request];
+    return treeMask + (static_cast<int64_t>(request) * queryTokens + token) * ((queryTokens + 31) / 32);
+  }
+  /** Keys that a token sees, the first ones of the request; may be negative. A tree mask hides some of them. */
   __device__ int visibleKeys(int length, int token) const {
     return causal ? length - (queryTokens - 1 - token) : length;
   }

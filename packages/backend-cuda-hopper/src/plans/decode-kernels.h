@@ -15,15 +15,13 @@ constexpr int64_t mostPartitions = 160;
 
 constexpr int64_t roundUp(int64_t value, int64_t unit) { return (value + unit - 1) / unit * unit; }
 
-/** Up to 32 query rows per KV head. */
+/** Few query rows per KV head, or any number in blocks of `rowBlock`. */
 struct FewRowsKernel {
-  static bool takes(int64_t rows) { return rows <= 32; }
-  static int64_t partitions(int rows, int headsKv, int multiprocessors) {
-    const int blocks = (rows + fewRowsBlock(rows) - 1) / fewRowsBlock(rows);
-    return std::clamp<int64_t>(multiprocessors / headsKv / blocks, 1, mostPartitions);
+  static int64_t partitions(int rows, int rowBlock, int headsKv, int multiprocessors) {
+    return fewRowsPartitions(rows, rowBlock, headsKv, multiprocessors);
   }
   /** Rows of a KV head for which a split has room in scratch. */
-  static int64_t scratchRows(int rows) { return roundUp(rows, fewRowsBlock(rows)); }
+  static int64_t scratchRows(int rows, int rowBlock) { return roundUp(rows, rowBlock); }
 
   using Maps = decltype(fewRowsMap(CacheShape{}));
   static Maps maps(const CacheShape& cache) { return fewRowsMap(cache); }

@@ -126,6 +126,9 @@ class DecodePlan : public Plan {
     params.scaleLog2 = static_cast<float>(problem_.softmax_scale * log2e);
     params.causal = problem_.mask == PMLA_MASK_CAUSAL && problem_.query_tokens > 1;
     params.pageSize = static_cast<int32_t>(problem_.cache.page_size);
+    params.headDim = static_cast<int32_t>(problem_.cache.head_dim);
+    params.rowBlock = shape_.rowBlock;
+    params.treeMask = problem_.mask == PMLA_MASK_TREE ? args.tree_mask : nullptr;
     params.queryRequestStride = args.q_strides[0];
     params.queryTokenStride = args.q_strides[1];
     params.queryHeadStride = args.q_strides[2];

@@ -35,10 +35,9 @@ std::string refusal(const pmla_decode_problem& problem) {
   if (cache.format != (bf16 ? PMLA_KV_BF16 : PMLA_KV_F16)) {
     return refused("cache.format", "not that of q", bf16 ? "a bf16 cache with a bf16 q" : "an fp16 cache with an f16 q");
   }
-  if (cache.head_dim != queryDim) return refused("cache.head_dim", cache.head_dim, "576");
+  if (cache.head_dim != queryDim && cache.head_dim != valueDim) return refused("cache.head_dim", cache.head_dim, "576 and 512");
   if (problem.value_dim != valueDim) return refused("value_dim", problem.value_dim, "512");
   if (!takesPages(cache.page_size)) return refused("cache.page_size", cache.page_size, "16, 32 and multiples of 64");
-  if (problem.mask == PMLA_MASK_TREE) return refused("mask", "tree", "none and causal");
   if (problem.split_pages != 0) return refused("split_pages", problem.split_pages, "0: they cut where partitions end");
   if (!(problem.softmax_scale > 0)) return refused("softmax_scale", std::to_string(problem.softmax_scale), "positive ones");
   if (cache.pages < 1 || cache.pages > INT32_MAX) return refused("cache.pages", cache.pages, "1 to 2^31 − 1");
@@ -63,15 +62,19 @@ std::string refusal(const pmla_decode_problem& problem) {
 DecodeShape::DecodeShape(int multiprocessors, const pmla_decode_problem& problem) {
   const auto rows = static_cast<int>(rowsOf(problem));
   const auto headsKv = static_cast<int>(problem.cache.heads_kv);
-  fewRows = FewRowsKernel::takes(rows);
+  const int64_t blocks = (problem.block_table_width * problem.cache.page_size + pageTokens - 1) / pageTokens;
+  rowBlock = fewRowsBlock(rows, problem.max_batch * blocks);
+  // What the many-rows kernel lacks.
+  if (rowBlock == 0 && (problem.cache.head_dim != queryDim || problem.mask == PMLA_MASK_TREE)) rowBlock = 64;
+  fewRows = rowBlock > 0;
   ownSchedule = problem.cache.page_size != pageTokens;
-  partitions = fewRows ? FewRowsKernel::partitions(rows, headsKv, multiprocessors)
+  partitions = fewRows ? FewRowsKernel::partitions(rows, rowBlock, headsKv, multiprocessors)
                        : ManyRowsKernel::partitions(rows, headsKv, multiprocessors);
   counters = arrivalCounters(problem.max_batch, headsKv, rows);
 
   // Every partition but the last may cut a request in two.
   const int64_t splits = problem.max_batch + partitions - 1;
-  const int64_t scratchRows = splits * headsKv * (fewRows ? FewRowsKernel::scratchRows(rows) : ManyRowsKernel::scratchRows(rows));
+  const int64_t scratchRows = splits * headsKv * (fewRows ? FewRowsKernel::scratchRows(rows, rowBlock) : ManyRowsKernel::scratchRows(rows));
   uint64_t end = 0;
   const auto section = [&](int64_t bytes) {
     const uint64_t begin = end;

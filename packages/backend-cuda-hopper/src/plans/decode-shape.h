@@ -11,6 +11,7 @@ struct DecodeShape {
   DecodeShape(int multiprocessors, const pmla_decode_problem& problem);
 
   bool fewRows;
+  int rowBlock;  ///< query rows per CTA of the few-rows kernel
   /** The host's schedule counts pages of the cache, the kernels' one pages of 64 tokens: another is made per launch. */
   bool ownSchedule;
   int64_t partitions;

@@ -65,7 +65,6 @@ void decode(const CUtensorMap& map, const DecodeParams<T>& params, int partition
 
 }  // namespace
 
-int fewRowsBlock(int rows) { return rows <= 16 ? 16 : 32; }
 CUtensorMap fewRowsMap(const CacheShape& cache) { return mapOf(cache); }
 template <class T>
 void launchFewRows(const CUtensorMap& map, const DecodeParams<T>& params, int partitions, cudaStream_t stream) {

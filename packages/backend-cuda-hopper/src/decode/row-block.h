@@ -1,0 +1,32 @@
+#pragma once
+#include <algorithm>
+#include <cstdint>
+
+namespace polymla {
+
+/** Most partitions of a launch of the few-rows kernel, as many as its merge has room for. */
+constexpr int mostFewRowsPartitions = 160;
+
+/**
+ * Query rows of a CTA of the few-rows kernel, 16, 32 or 64, for so many rows per KV head, or 0 where the many-rows kernel is
+ * faster. Fitted to an H200 (NOTES.md); results are right with any.
+ *
+ * @param pages blocks of 64 tokens of all requests together, as far as is known
+ */
+inline int fewRowsBlock(int64_t rows, int64_t pages) {
+  if (rows <= 32) return rows <= 16 ? 16 : 32;
+  // Each block of rows reads every page: from L2 as long as the blocks keep step, and while that takes less than what a split
+  // of more rows costs.
+  constexpr int64_t mostReads32 = 1200;
+  constexpr int64_t mostReads64 = 2200;
+  if ((rows + 31) / 32 * pages <= mostReads32) return 32;
+  return (rows + 63) / 64 * pages <= mostReads64 ? 64 : 0;
+}
+
+/** Partitions of its launch that fills the multiprocessors once. */
+inline int fewRowsPartitions(int64_t rows, int rowBlock, int64_t headsKv, int multiprocessors) {
+  const int64_t blocks = (rows + rowBlock - 1) / rowBlock;
+  return static_cast<int>(std::clamp<int64_t>(multiprocessors / headsKv / blocks, 1, mostFewRowsPartitions));
+}
+
+}  // namespace polymla
