@@ -32,15 +32,7 @@ struct FewRows<T, 64, HeadDim> : FewRowsSizes<HeadDim> {
   using typename Sizes::Ring;
   using Merge = FewRowsMerge<T, N>;
 
-  struct Shared {
-    union {
-      alignas(1024) uint8_t ring[Ring::bytes];
-      typename Merge::Parts parts;  ///< after the last page
-    };
-    union {
-      alignas(1024) uint8_t q[Sizes::tiles * queryTileBytes];
-      typename Merge::Weights weights;  ///< after the last page
-    };
+  struct Shared : FewRowsPages<Ring, Merge, Sizes::tiles * queryTileBytes> {
     alignas(1024) uint8_t p[2][groupRows * pageTokens * 2];
     float ofWarps[2][groupWarps][groupRows];  ///< maxima, later sums
     RowPlaces places[N];

@@ -60,6 +60,19 @@ struct FewRowsSizes {
   }
 };
 
+/** Pages and queries in shared memory, and after the last page the merge in their place. */
+template <class Ring, class Merge, int QueryBytes>
+struct FewRowsPages {
+  union {
+    alignas(1024) uint8_t ring[Ring::bytes];
+    typename Merge::Parts parts;
+  };
+  union {
+    alignas(1024) uint8_t q[QueryBytes];
+    typename Merge::Weights weights;
+  };
+};
+
 /**
  * Dense decode for few query rows per KV head: N = 16, 32 or 64 rows per CTA.
  *
@@ -87,15 +100,7 @@ struct FewRows : FewRowsSizes<HeadDim> {
   /** Of a row of scores: a multiple of 4 for 16-byte loads, 4 mod 32 so that the stores hit every bank once. */
   static constexpr int scorePitch = pageTokens + 4;
 
-  struct Shared {
-    union {
-      alignas(1024) uint8_t ring[Ring::bytes];
-      typename Merge::Parts parts;  ///< after the last page
-    };
-    union {
-      alignas(1024) uint8_t q[Sizes::tiles * queryTileBytes];
-      typename Merge::Weights weights;  ///< after the last page
-    };
+  struct Shared : FewRowsPages<Ring, Merge, Sizes::tiles * queryTileBytes> {
     alignas(1024) uint8_t p[N * pageTokens * 2];
     float scores[2][N][scorePitch];
     float rescale[N];
