@@ -1,7 +1,7 @@
 #pragma once
 #include "../ptx/async-copy.cuh"
 #include "../ptx/math.cuh"
-#include "../ptx/matrix-store.cuh"
+#include "../ptx/matrix-transposed.cuh"
 #include "../ptx/matrix.cuh"
 #include "../ptx/wgmma.cuh"
 #include "few-rows-consume.cuh"

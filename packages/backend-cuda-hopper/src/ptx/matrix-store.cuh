@@ -15,11 +15,4 @@ __device__ __forceinline__ void storeMatrices(void* row, const uint32_t* pairs) 
                : "memory");
 }
 
-/** The same of the transposed matrices: what a lane holds side by side lies in two rows. */
-__device__ __forceinline__ void storeMatricesTransposed(void* row, const uint32_t* pairs) {
-  asm volatile("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(sharedAddress(row)),
-               "r"(pairs[0]), "r"(pairs[1]), "r"(pairs[2]), "r"(pairs[3])
-               : "memory");
-}
-
 }  // namespace polymla::ptx
