@@ -42,7 +42,10 @@ export function createPort({ name, folder }: NewPort): string[] {
     ARCH: process.arch,
   }
   const files = filesIn(TEMPLATE).map((path) => {
-    const to = relative(TEMPLATE, path).replace(/^gitignore$/, '.gitignore')
+    // Under their own names, tools would take these for this package's.
+    const to = relative(TEMPLATE, path)
+      .replace(/\.template$/, '')
+      .replace(/^gitignore$/, '.gitignore')
     const text = readFileSync(path, 'utf8').replace(
       /@(NAME|FILE|PLATFORM|ARCH)@/g,
       (_, word: keyof typeof words) => words[word],
