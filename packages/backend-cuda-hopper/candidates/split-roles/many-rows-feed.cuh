@@ -1,0 +1,175 @@
+#pragma once
+#include "../../src/ptx/async-copy.cuh"
+#include "../../src/ptx/mbarrier.cuh"
+#include "../../src/ptx/tma.cuh"
+#include "many-rows-shared.cuh"
+#include "page-runs.cuh"
+
+namespace polymla {
+
+/** Warpgroup 3 of the many-rows kernel: the stream of queries and pages, the announcements. */
+template <class T>
+struct ManyRowsFeed : ManyRows<T> {
+  using Base = ManyRows<T>;
+  using Base::arrivalOf;
+  using Base::boxBytes;
+  using Base::boxTiles;
+  using Base::queryBoxes;
+  using Base::rowBegin;
+  using Base::rowsPerCta;
+  using Base::scoreTile;
+  using Base::valueBoxes;
+  using typename Base::ScoreCursor;
+  using typename Base::Shared;
+  using typename Base::ValueCursor;
+
+  /** A table entry's share of 64 tokens. */
+  struct Part {
+    int id;
+    int token;         ///< in its page
+    int quarter;       ///< of the 64 tokens that the part begins at
+    bool whole;        ///< is all of them
+    uint32_t present;  ///< Shared::present of the 64 tokens
+  };
+
+  /** Requests a tile, or a box of several, of a page. */
+  static __device__ __forceinline__ void request(const CUtensorMap* map, uint8_t* target, ptx::MBarrier& full, int tile,
+                                                 const Part& part) {
+    ptx::loadBox(target, map, full, 0, part.token, tile, blockIdx.z, part.id);
+  }
+
+  static __device__ __forceinline__ void loadValues(const ManyRowsMaps& maps, Shared& shared, const ValueCursor& at,
+                                                    int box, const Part& part) {
+    waitEmpty(shared, at);
+    ptx::MBarrier& full = shared.valueFull[at.slot];
+    uint8_t* const target = shared.values[at.slot] + part.quarter * (tileBytes / 4);
+    if (part.quarter == 0) ptx::arriveExpect(full, boxBytes);
+    request(part.whole ? &maps.box : &maps.tile, target, full, box * boxTiles, part);
+    if (!part.whole) request(&maps.tile, target + tileBytes, full, box * boxTiles + 1, part);
+  }
+
+  static __device__ __forceinline__ void loadScoreTile(const ManyRowsMaps& maps, Shared& shared, const ScoreCursor& at,
+                                                       const Part& part) {
+    ptx::wait(shared.scoreEmpty[at.slot], at.parity ^ 1);
+    ptx::MBarrier& full = shared.scoreFull[at.slot];
+    if (part.quarter == 0) {
+      shared.present[at.slot] = part.present;
+      ptx::arriveExpect(full, tileBytes);
+    }
+    request(&maps.tile, shared.scoreTiles[at.slot] + part.quarter * (tileBytes / 4), full, scoreTile, part);
+  }
+
+  /** Waits until a box of the stream may be written. One warp does, for each of them: a parity tells no more than two apart. */
+  static __device__ __forceinline__ void waitEmpty(Shared& shared, const ValueCursor& at) {
+    ptx::wait(shared.valueEmpty[at.slot], at.parity ^ 1);
+  }
+
+  /** The pages, by a warp. */
+  static __device__ void loadPages(const ManyRowsMaps& maps, const DecodeParams<T>& params, Shared& shared,
+                                   const ScheduleRow& row) {
+    const int lane = threadIdx.x % 32;
+    const int quarters = max(1, pageTokens / params.pageSize);
+    const int shareOfPage = max(1, params.pageSize / pageTokens);
+    const int perLoad = 32 / quarters;
+    ValueCursor value;
+    ScoreCursor score;
+    forEachPageRun(params, row, [&](const PageRun& piece) {
+      for (int box = 0; box < queryBoxes; box++) waitEmpty(shared, value.ahead(box));
+      if (lane == 0) ptx::arrive(shared.queryTurn);
+      value = value.ahead(queryBoxes);
+      const int32_t* table =
+          params.blockTable + static_cast<int64_t>(piece.request) * params.blockTableStride;
+      const auto entryOf = [&](int first) { return (first * quarters + lane) / shareOfPage; };
+      const auto idOf = [&](int first) {
+        const int entry = entryOf(first);
+        return static_cast<int64_t>(entry) * params.pageSize < piece.length ? table[entry] : -1;
+      };
+      // Requested ahead of as many pages as a warp has entries of: a load takes as long as both pages.
+      int upcoming = idOf(piece.beginPage);
+      if (piece.request < row.endRequest && lane == 0) ptx::prefetchLine(table + params.blockTableStride);
+      for (int first = piece.beginPage; first < piece.endPage; first += perLoad) {
+        const int mine = upcoming;
+        upcoming = idOf(first + perLoad);
+        const int count = min(perLoad, piece.endPage - first);
+        for (int index = 0; index < count; index++) {
+          const int id = __shfl_sync(~0u, mine, index * quarters + lane * quarters / 4);
+          const bool exists = static_cast<uint32_t>(id) < static_cast<uint32_t>(params.pages);
+          const uint32_t present = __ballot_sync(~0u, exists) & 15;
+          if (lane < 4 && lane * quarters % 4 == 0) {
+            const Part part{exists ? id : params.pages, (first + index) % shareOfPage * pageTokens, lane, quarters == 1,
+                            present};
+#pragma unroll 1
+            for (int box = 0; box < valueBoxes; box++) {
+              loadValues(maps, shared, value.ahead(box), box, part);
+            }
+            loadScoreTile(maps, shared, score, part);
+          }
+          __syncwarp();
+          value = value.ahead(valueBoxes);
+          score = score.ahead(1);
+        }
+      }
+    });
+  }
+
+  /** `Tiles` tiles of the queries, K-major and swizzled, by a warp; zeros past the last row. */
+  template <int Tiles>
+  static __device__ __forceinline__ void copyQueries(const DecodeParams<T>& params, const Shared& shared, uint8_t* target,
+                                                     const T* source) {
+    constexpr int tileChunks = tileColumns * sizeof(T) / 16;
+    constexpr int rowsAtOnce = 32 / (Tiles * tileChunks);
+    const int lane = threadIdx.x % 32;
+    const int chunk = lane % (Tiles * tileChunks);
+    target += chunk / tileChunks * tileBytes;
+    source += chunk * 8;
+#pragma unroll 4
+    for (int queryRow = lane / (Tiles * tileChunks); queryRow < rowsPerCta; queryRow += rowsAtOnce) {
+      const bool present = rowBegin() + queryRow < params.rows();
+      const int64_t at = present ? shared.places[queryRow].query : 0;
+      ptx::copyAsync16(target + queryRow * 128 + ((chunk ^ queryRow) & 7) * 16, source + at, present);
+    }
+  }
+
+  /** The queries, ahead of the pages of each piece, by two warps. */
+  static __device__ void loadQueries(int warp, const DecodeParams<T>& params, Shared& shared, const ScheduleRow& row) {
+    ValueCursor value;
+    uint32_t turn = 0;
+    forEachPageRun(params, row, [&](const PageRun& piece) {
+      ptx::wait(shared.queryTurn, turn);
+      turn ^= 1;
+      const T* first = params.firstQuery(piece.request, blockIdx.z);
+#pragma unroll 1
+      for (int box = 0; box < queryBoxes; box++) {
+        if (box % 2 != warp) continue;
+        const ValueCursor at = value.ahead(box);
+        const T* source = first + box * boxTiles * tileColumns;
+        if (box < valueBoxes) {
+          copyQueries<boxTiles>(params, shared, shared.values[at.slot], source);
+        } else {
+          copyQueries<pageTiles - valueBoxes * boxTiles>(params, shared, shared.values[at.slot], source);
+        }
+      }
+      ptx::waitCopies();
+      __syncwarp();
+      if (threadIdx.x % 32 == 0) {
+        for (int box = warp; box < queryBoxes; box += 2) ptx::arrive(shared.valueFull[value.ahead(box).slot]);
+      }
+      value = value.ahead(queryBoxes);
+      // What the pages of the piece take of the ring.
+      const int next = value.slot + (piece.endPage - piece.beginPage) * valueBoxes;
+      value = {next % Base::valueSlots, value.parity ^ (next / Base::valueSlots & 1)};
+    });
+  }
+
+  /** Publishes each split once it is written: waiting for that would keep the others from their next piece. */
+  static __device__ void announce(const DecodeParams<T>& params, Shared& shared, const ScheduleRow& row) {
+    if (threadIdx.x % 32 != 0) return;
+    int count = 0;
+    forEachSplit(params, row, [&](const Piece& piece) {
+      ptx::wait(shared.splitWritten[count++], 0);
+      arrivalOf(params, piece).arrive();
+    });
+  }
+};
+
+}  // namespace polymla

@@ -1,0 +1,74 @@
+#include <algorithm>
+#include <stdexcept>
+#include <string>
+
+#include "../../src/host/cuda-check.h"
+#include "many-rows.cuh"
+#include "../../src/decode/many-rows.h"
+
+namespace polymla {
+namespace {
+
+using AnyManyRows = ManyRows<__nv_bfloat16>;
+
+int rowBlocks(int rows) { return (rows + AnyManyRows::rowsPerCta - 1) / AnyManyRows::rowsPerCta; }
+
+template <class T>
+void launch(const ManyRowsMaps& maps, const DecodeParams<T>& params, int partitions, cudaStream_t stream) {
+  using Kernel = ManyRows<T>;
+  static_assert(sizeof(typename Kernel::Shared) <= 232448, "shared memory of a CTA on sm_90");
+  auto* kernel = manyRowsDecode<T>;
+  static const bool prepared = [&] {
+    POLYMLA_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                      sizeof(typename Kernel::Shared)));
+    return true;
+  }();
+  static_cast<void>(prepared);
+  cudaLaunchAttribute attribute{};
+  attribute.id = cudaLaunchAttributeCooperative;
+  // CTAs of a split request wait for one another: the launch must fail rather than leave some of them queued.
+  attribute.val.cooperative = partitions > 1;
+  cudaLaunchConfig_t config{};
+  config.gridDim = dim3(partitions, rowBlocks(params.rows()), params.headsKv);
+  config.blockDim = dim3(Kernel::threads);
+  config.dynamicSmemBytes = sizeof(typename Kernel::Shared);
+  config.stream = stream;
+  config.attrs = &attribute;
+  config.numAttrs = 1;
+  POLYMLA_CUDA(cudaLaunchKernelEx(&config, kernel, maps, params));
+}
+
+}  // namespace
+
+int manyRowsPartitions(int rows, int headsKv, int sms) {
+  return std::max(1, sms / (rowBlocks(rows) * headsKv));
+}
+
+ManyRowsMaps manyRowsMaps(const CacheShape& cache) {
+  if (cache.pageSize != 16 && cache.pageSize != 32 &&
+      (cache.pageSize < pageTokens || cache.pageSize % pageTokens != 0)) {
+    throw std::invalid_argument("Many-rows decode takes pages of 16, 32 or a multiple of 64 tokens, found " +
+                                std::to_string(cache.pageSize));
+  }
+  const bool whole = cache.pageSize >= pageTokens;
+  const int tokens = whole ? pageTokens : cache.pageSize;
+  return {cacheTensorMap(cache, tokens, whole ? AnyManyRows::boxTiles : 1),
+          cacheTensorMap(cache, tokens, 1)};
+}
+
+template <class T>
+void launchManyRows(const ManyRowsMaps& maps, const DecodeParams<T>& params, int partitions,
+                    cudaStream_t stream) {
+  if (params.batch == 0 || params.queryTokens == 0) return;
+  if (partitions < 1 || partitions > AnyManyRows::Merge::maxSplits) {
+    throw std::invalid_argument("Many-rows decode takes 1 to " + std::to_string(AnyManyRows::Merge::maxSplits) +
+                                " partitions, found " + std::to_string(partitions));
+  }
+  launch(maps, params, partitions, stream);
+}
+
+template void launchManyRows<__half>(const ManyRowsMaps&, const DecodeParams<__half>&, int, cudaStream_t);
+template void launchManyRows<__nv_bfloat16>(const ManyRowsMaps&, const DecodeParams<__nv_bfloat16>&, int,
+                                            cudaStream_t);
+
+}  // namespace polymla

@@ -1,0 +1,53 @@
+#pragma once
+#include "../../src/ptx/registers.cuh"
+#include "many-rows-feed.cuh"
+#include "many-rows-scores.cuh"
+#include "many-rows-shared.cuh"
+#include "many-rows-values.cuh"
+
+namespace polymla {
+
+/** Grid: partitions × blocks of 64 rows × KV heads, all resident when any request is split. */
+template <class T>
+__global__ void __launch_bounds__(ManyRows<T>::threads, 1)
+    manyRowsDecode(const __grid_constant__ ManyRowsMaps maps,
+                   const __grid_constant__ DecodeParams<T> params) {
+  using Kernel = ManyRows<T>;
+  using Feed = ManyRowsFeed<T>;
+  extern __shared__ __align__(1024) uint8_t memory[];
+  // Computed once: the compiler would otherwise derive the address anew at every use, which takes longer than the use.
+  uint32_t base = ptx::sharedAddress(memory);
+  asm volatile("" : "+r"(base));
+  auto& shared = *reinterpret_cast<typename Kernel::Shared*>(__cvta_shared_to_generic(base));
+  const ScheduleRow row = params.schedule[blockIdx.x];
+  if (row.beginRequest > row.endRequest) return;
+  if (threadIdx.x == 0) Kernel::init(shared);
+  if (threadIdx.x < Kernel::rowsPerCta) {
+    shared.places[threadIdx.x] = RowPlaces::of(params, Kernel::rowBegin() + threadIdx.x);
+  }
+  __syncthreads();
+  // The shuffle tells the compiler that all lanes agree.
+  const int group = __shfl_sync(~0u, threadIdx.x / Kernel::groupThreads, 0);
+  if (group == 0) {
+    ptx::takeRegisters<Kernel::valueRegisters>();
+    ManyRowsValues<T>::template run<0>(params, shared, row);
+  } else if (group == 1) {
+    ptx::takeRegisters<Kernel::valueRegisters>();
+    ManyRowsValues<T>::template run<1>(params, shared, row);
+  } else if (group == 2) {
+    ptx::takeRegisters<Kernel::scoreRegisters>();
+    ManyRowsScores<T>::run(params, shared, row);
+  } else {
+    ptx::giveRegisters<Kernel::feedRegisters>();
+    const int warp = threadIdx.x % Kernel::groupThreads / 32;
+    if (warp == 0) {
+      Feed::loadPages(maps, params, shared, row);
+    } else if (warp == 1) {
+      Feed::announce(params, shared, row);
+    } else {
+      Feed::loadQueries(warp - 2, params, shared, row);
+    }
+  }
+}
+
+}  // namespace polymla
