@@ -47,6 +47,28 @@ inline Error allocateHost(void **memory, size_t bytes) { return PMLA_RT(MallocHo
 inline void freeHost(void *memory) { PMLA_RT(FreeHost)(memory); }
 #endif
 
+/** Calls `call(data)` on a thread of the runtime, in the order of the stream; it calls nothing of the runtime. */
+#if defined(PMLA_DIALECT_HIP)
+// hipLaunchHostFunc is declared before it is there.
+inline Error callOnHost(Stream stream, void (*call)(void *), void *data) {
+  struct Call {
+    void (*call)(void *);
+    void *data;
+  };
+  auto *const made = new Call{call, data};
+  const auto run = [](hipStream_t, hipError_t, void *given) {
+    const Call got = *static_cast<Call *>(given);
+    delete static_cast<Call *>(given);
+    got.call(got.data);
+  };
+  const Error code = hipStreamAddCallback(stream, run, made, 0);
+  if (code != hipSuccess) delete made;
+  return code;
+}
+#else
+inline Error callOnHost(Stream stream, void (*call)(void *), void *data) { return PMLA_RT(LaunchHostFunc)(stream, call, data); }
+#endif
+
 /** Words for messages: a device's maker, its runtime, and how to see what is there. */
 struct Words {
   const char *name;    ///< of this library

@@ -158,6 +158,11 @@ void runLaunch(int device, const Launch &launch, const std::function<void()> &ke
 
 namespace polymla::emulator {
 
+void heal(int device) {
+  const std::lock_guard hold(all().mutex);
+  all().failure[device] = emuSuccess;
+}
+
 emuError_t launch(emuStream_t stream, const Launch &launch, std::function<void()> kernel) {
   if (launch.shared > mostShared || launch.threads > 1024) return result(emuErrorInvalidValue);
   return enqueue(stream, [device = stream->device, launch, kernel = std::move(kernel)] { runLaunch(device, launch, kernel); });

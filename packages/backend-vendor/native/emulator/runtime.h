@@ -88,6 +88,9 @@ emuError_t emuGraphLaunch(emuGraphExec_t graph, emuStream_t stream);
 
 namespace polymla::emulator {
 
+/** Forgets the failure of a device, which sticks otherwise. For tests. */
+void heal(int device);
+
 /** Enqueues a kernel, called once per thread. */
 emuError_t launch(emuStream_t stream, const Launch &launch, std::function<void()> kernel);
 

@@ -333,7 +333,9 @@ private:
       }
     }
     const WideTile from = keyTile(tile);
-    PMLA_UNROLL
+    // All four steps of 64 rows at once want more registers than there are.
+    constexpr int steps = rowTiles > 2 ? 1 : 4;
+#pragma unroll steps
     for (int k = 0; k < Tiles::keys; k += 16) {
       typename M::Left left[rowTiles];
       PMLA_UNROLL

@@ -8,7 +8,7 @@ constexpr int combineThreads = 128;
 constexpr int combineEach = 4;
 
 /** A block per row of a request with several splits: their partial results, in order. */
-inline PMLA_KERNEL(combineThreads) combineKernel(PMLA_PARAM AttendParams p) {
+static PMLA_KERNEL(combineThreads) combineKernel(PMLA_PARAM AttendParams p) {
   const int64_t allRows = p.queryTokens * p.heads;
   const int64_t rowsOfHead = allRows / p.headsKv;
   for (int64_t unit = blockIndex(); unit < p.batch * allRows; unit += blockCount()) {

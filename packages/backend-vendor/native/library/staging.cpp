@@ -97,7 +97,7 @@ void Staging::download(rt::Stream stream, void* target, const void* source, size
     std::unique_ptr<Arrival> arrival(new Arrival{*this, take(count), static_cast<std::byte*>(target) + at, count});
     POLYMLA_REQUIRE(PMLA_RT(MemcpyAsync)(arrival->block->memory, static_cast<const std::byte*>(source) + at, count,
                                     PMLA_RT(MemcpyDeviceToHost), stream));
-    POLYMLA_REQUIRE(PMLA_RT(LaunchHostFunc)(stream, Arrival::run, arrival.get()));
+    requireRuntime(rt::callOnHost(stream, Arrival::run, arrival.get()), "callOnHost");
     arrival.release();
   });
 }

@@ -15,7 +15,8 @@
 //   Right loadColumns(tile, k, n)      right[k][n] = tile[k][n]
 //   multiply(sums, left, right)        sums += left · right
 //
-// A hook that has run nowhere says so. Where there is none, the scalar one serves.
+// A hook that has run nowhere says so. Where there is none, the scalar one serves: on Moore Threads' GPUs, whose SQMMA reads
+// whole tiles through descriptors and needs kernels of its own, on Iluvatar's, and on AMD's without MFMA.
 
 #if defined(PMLA_DIALECT_CUDA)
 #include "nvidia.h"
@@ -33,15 +34,10 @@ template <class T> struct MmaOf { using Type = HygonMma<T>; };
 namespace polymla {
 template <class T> struct MmaOf { using Type = AmdMma<T>; };
 } // namespace polymla
-#elif defined(PMLA_DIALECT_MACA)
+#elif defined(PMLA_DIALECT_MACA) && defined(__MACACC__)
 #include "metax.h"
 namespace polymla {
 template <class T> struct MmaOf { using Type = MetaxMma<T>; };
-} // namespace polymla
-#elif defined(PMLA_DIALECT_MUSA) && defined(PMLA_MUSA_SQMMA)
-#include "musa.h"
-namespace polymla {
-template <class T> struct MmaOf { using Type = MusaMma<T>; };
 } // namespace polymla
 #else
 namespace polymla {

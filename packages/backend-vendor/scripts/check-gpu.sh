@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# check-gpu.sh BUNDLE LIBRARY OUT [GRID [PART]]: on a machine with a GPU and nothing but its driver, what the portable kernels
+# do there, through the public API: conformance (GRID: smoke, standard or full) and the dense benchmark as a ratio to
+# FlashMLA's times on an H200. BUNDLE is made by scripts/bundle.mjs, LIBRARY by
+#
+#   POLYMLA_CUDA_ARCHS=90 cmake -S . -B build/cuda -G Ninja && ninja -C build/cuda polymla_cuda
+#
+# Conformance runs in as many processes as there are processors. `full` takes longer than some machines are lent for: PART,
+# such as 2/4, is one of so many equal parts of it; bench is the benchmark alone. Uses BUNDLE/node.gz where PATH has no
+# node: cp "$(command -v node)" bundle/node && strip bundle/node && gzip bundle/node
+#
+# Leaves OUT/conformance-*.json, OUT/bench.json and OUT/summary.txt. Exits with the number of failed cases, at most 99.
+set -uo pipefail
+bundle=$1
+library=$2
+out=$3
+grid=${4:-standard}
+part=${5:-1/1}
+anchors=$(dirname "$0")/../../backend-cuda-hopper/bench/anchors-h200.tsv
+processes=$(nproc)
+
+mkdir -p "$out"
+own=$(mktemp -d)
+trap 'rm -rf "$own"' EXIT
+node=$(command -v node || true)
+if [ -z "$node" ]; then
+  node=$own/node
+  gunzip -c "$bundle/node.gz" >"$node" && chmod +x "$node"
+fi
+# A folder that nobody else may write to: libraries in others are refused.
+cp "$library" "$own/libpolymla_portable.so"
+export POLYMLA_VENDOR_PLUGIN=$own/libpolymla_portable.so
+"$node" "$bundle" devices
+
+failed=0
+if [ "$part" != bench ]; then
+  for ((i = 1; i <= processes; i++)); do
+    shard=$(((${part%/*} - 1) * processes + i))/$((${part#*/} * processes))
+    "$node" "$bundle" conformance --device portable:0 --grid "$grid" --shard "$shard" --json \
+      >"$out/conformance-${shard/\//-of-}.json" 2>"$out/conformance-${shard/\//-of-}.log" &
+  done
+  wait
+  "$node" -e '
+    const { readFileSync, readdirSync } = require("fs")
+    const total = { passed: 0, failed: 0, skipped: 0 }
+    for (const name of readdirSync(process.argv[1]).filter((name) => /^conformance-.*json$/.test(name))) {
+      let report
+      try {
+        report = JSON.parse(readFileSync(`${process.argv[1]}/${name}`, "utf8"))
+      } catch {
+        console.log(`${name}: no report`)
+        total.failed++
+        continue
+      }
+      for (const key in total) total[key] += report[key]
+      for (const { name, status, message } of report.cases) if (status === "failed") console.log(`${name}: ${message}`)
+    }
+    console.log(total)
+    process.exitCode = Math.min(total.failed, 99)
+  ' "$out" | tee "$out/summary.txt"
+  failed=${PIPESTATUS[0]}
+fi
+
+# FlashMLA's times, as a baseline that bench reads.
+"$node" -e '
+  const [fields, ...lines] = require("fs").readFileSync(process.argv[1], "utf8").trim().split("\n").filter((line) => /^(# b\t|\d)/.test(line))
+  console.log(JSON.stringify(lines.map((line) => {
+    const [b, s_q, s_k, h_q, varlen, causal, us] = line.split("\t").map(Number)
+    return { kind: "dense.bf16", b, s_q, s_k, h_q, varlen: varlen === 1, causal: causal === 1, us }
+  })))
+' "$anchors" >"$own/anchors.json"
+"$node" "$bundle" bench --device portable:0 --grid dense-h200 --baseline "$own/anchors.json" --json >"$out/bench.json"
+"$node" -e '
+  const { rows } = JSON.parse(require("fs").readFileSync(process.argv[1]))
+  console.log("b\ts_q\ts_k\th_q\tvarlen\tus\tTFLOP/s\tGB/s\trate of FlashMLA")
+  for (const { b, s_q, s_k, h_q, varlen, us, tflops, gbps, speedup } of rows)
+    console.log([b, s_q, s_k, h_q, varlen, us, tflops, gbps, speedup].join("\t"))
+' "$out/bench.json" | tee -a "$out/summary.txt"
+exit "$failed"

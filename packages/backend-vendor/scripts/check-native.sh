@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Builds the portable kernels for the emulated devices and runs their tests in C++.
+#
+#   scripts/check-native.sh             the tests
+#   scripts/check-native.sh dialects    compiles the libraries of all dialects whose compilers are here: CUDA for 8.0, 9.0,
+#                                       10.0 and 12.0, HIP for gfx906, 908, 90a and 1030, and MUSA and MACA with nvcc
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+generator=()
+command -v ninja >/dev/null && generator=(-G Ninja)
+case ${1:-tests} in
+tests)
+  cmake -S . -B build/tests "${generator[@]}" -DPOLYMLA_TESTS=ON >/dev/null
+  cmake --build build/tests --parallel "$(nproc)"
+  ctest --test-dir build/tests --output-on-failure
+  ;;
+dialects)
+  targets=()
+  if command -v nvcc >/dev/null; then targets+=(polymla_cuda polymla_musa_stub polymla_maca_stub); fi
+  if command -v hipcc >/dev/null; then targets+=(polymla_hip); fi
+  if [ ${#targets[@]} -eq 0 ]; then
+    echo 'neither nvcc nor hipcc is here: nothing to compile' >&2
+    exit 0
+  fi
+  # -O1: it is compiled, not run.
+  cmake -S . -B build/dialects "${generator[@]}" '-DPOLYMLA_CUDA_ARCHS=80;90;100;120' -DPOLYMLA_CUDA_FLAGS=-Xptxas=-O1 \
+    '-DPOLYMLA_HIP_ARCHS=gfx906;gfx908;gfx90a;gfx1030' -DPOLYMLA_STUBS=ON >/dev/null
+  cmake --build build/dialects --parallel "$(nproc)" --target "${targets[@]}"
+  ;;
+*)
+  sed -n 's/^# \{0,1\}//; 2,7p' "$0" >&2
+  exit 2
+  ;;
+esac
