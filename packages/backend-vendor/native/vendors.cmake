@@ -1,7 +1,6 @@
 # Libraries for devices. Every source is compiled by the vendor's compiler, found where the vendor's own variables say.
 
-set(link_flags -Wl,--version-script=${here}/exports.map -Wl,--exclude-libs,ALL -static-libstdc++ -static-libgcc
-  -Wl,--no-undefined -Wl,-z,relro,-z,now -s)
+set(linker_flags --version-script=${here}/exports.map --exclude-libs=ALL --no-undefined -zrelro -znow -s)
 
 # polymla_library(NAME COMPILER … DIALECT … [FLAGS …] [DEVICE_FLAGS …] [HOST_FLAGS …] [HOST_PREFIX …] [LINK …] [FOLDER …]):
 # libpolymla_NAME.so, in dist unless FOLDER says otherwise. DEVICE_FLAGS are for sources with kernels, HOST_FLAGS for the
@@ -33,9 +32,9 @@ function(polymla_library name)
   if(it_FOLDER)
     set(library ${it_FOLDER}/libpolymla_${name}.so)
   endif()
-  set(link)
-  foreach(flag IN LISTS link_flags)
-    list(APPEND link ${it_HOST_PREFIX} ${flag})
+  set(link ${it_HOST_PREFIX} -static-libstdc++ ${it_HOST_PREFIX} -static-libgcc)
+  foreach(flag IN LISTS linker_flags)
+    list(APPEND link -Xlinker ${flag})
   endforeach()
   add_custom_command(OUTPUT ${library}
     COMMAND ${it_COMPILER} -shared -o ${library} ${objects} ${it_LINK} ${link}

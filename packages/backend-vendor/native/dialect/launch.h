@@ -17,7 +17,7 @@ void launchKernel(void (*kernel)(Params...), const char *name, int64_t blocks, i
   if (blocks == 0) return;
   const auto grid = static_cast<unsigned>(std::min<int64_t>(blocks, INT32_MAX));
 #if defined(PMLA_DIALECT_EMULATED)
-  requireRuntime(emulator::launch(stream, {name, grid, static_cast<unsigned>(threads), static_cast<size_t>(shared)},
+  requireRuntime(emulator::launch(stream, {name, std::min(grid, emulator::faults.mostBlocks), static_cast<unsigned>(threads), static_cast<size_t>(shared)},
                                   [=] { kernel(params...); }),
                  name);
 #else

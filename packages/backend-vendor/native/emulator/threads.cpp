@@ -65,7 +65,7 @@ private:
   void prepare(const Launch &launch, unsigned block);
   std::string runWave(int first, int end);
   std::string checkGuards(const Launch &launch) const;
-  bool isReversed() const { return (phase_ + static_cast<unsigned>(block_)) % 2 != 0; }
+  bool isReversed() const { return (phase_ + block_ + faults.otherOrder) % 2 != 0; }
 
   std::vector<std::unique_ptr<Lane>> lanes_;
   std::vector<unsigned char> arena_;

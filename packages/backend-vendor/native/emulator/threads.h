@@ -60,6 +60,9 @@ struct Faults {
   Site missing{nullptr, 0};
   /** Bytes of shared memory that are not there, though they were asked for. */
   size_t sharedLack = 0;
+  /** Blocks of a launch at most, so that each does several pieces of work; and whether threads run in the other order. */
+  unsigned mostBlocks = UINT32_MAX;
+  unsigned otherOrder = 0;
 };
 extern Faults faults;
 

@@ -1,3 +1,3 @@
-#include "launch-tiles.h"
+#include "half-kernels.h"
 
 template struct polymla::HalfKernels<polymla::Bf16>;

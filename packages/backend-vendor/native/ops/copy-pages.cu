@@ -15,7 +15,7 @@ constexpr int64_t slice = threads * 64;
 template <class Unit>
 PMLA_DEVICE void copyUnits(uint8_t* to, const uint8_t* from, int bytes) {
   const int count = bytes / sizeof(Unit);
-PMLA_UNROLL
+#pragma unroll 4
   for (int i = threadIndex(); i < count; i += threads) reinterpret_cast<Unit*>(to)[i] = reinterpret_cast<const Unit*>(from)[i];
 }
 

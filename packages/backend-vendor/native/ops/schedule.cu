@@ -47,7 +47,7 @@ scheduleKernel(const ScheduleInput input, const ScheduleParams params, ScheduleR
   for (int64_t request = threadIndex(); request < min(input.batch, int64_t{kept}); request += threads) {
     pages[request] = static_cast<int32_t>(pagesOf(input.length(request), input.pageSize));
   }
-  syncBlock();
+  // A thread sums what it wrote itself; overBlock brings the others here before anybody else reads it.
   ScheduleTotals totals;
   for (int64_t request = threadIndex(); request < input.batch; request += threads) totals.add(requests.pages(request), params);
   const auto sum = [](int64_t a, int64_t b) { return a + b; };
