@@ -35,7 +35,7 @@ mergeStates(const pmla_merge_states_problem problem, const pmla_merge_states_arg
       if (isfinite(lse)) largest = fmax(largest, static_cast<double>(lse));
     }
     for (int step = 16; step > 0; step /= 2) largest = fmax(largest, shuffleXor(largest, step));
-    syncBlock();
+    // The last row's were read before the barriers of its sums.
     if (threadIndex() % groupLanes == 0) largestOf[threadIndex() / groupLanes] = largest;
     syncBlock();
     for (int group = 0; group < blockThreads() / groupLanes; group++) largest = fmax(largest, largestOf[group]);
