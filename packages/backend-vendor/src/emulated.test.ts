@@ -16,7 +16,7 @@ function withShared(shared: number): Backend {
   })
 }
 
-const found: DeviceInfo[] = await emulated()
+const found: readonly DeviceInfo[] = await emulated()
   .probe()
   .catch((error: unknown) => {
     if (isPolymlaError(error, 'POLYMLA_BACKEND_LOAD_FAILED')) return []

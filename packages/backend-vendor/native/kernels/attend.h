@@ -334,7 +334,7 @@ private:
     }
     const WideTile from = keyTile(tile);
     // All four steps of 64 rows at once want more registers than there are.
-    constexpr int steps = rowTiles > 2 ? 1 : 4;
+    [[maybe_unused]] constexpr int steps = rowTiles > 2 ? 1 : 4;
 #pragma unroll steps
     for (int k = 0; k < Tiles::keys; k += 16) {
       typename M::Left left[rowTiles];

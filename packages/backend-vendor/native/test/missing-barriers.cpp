@@ -205,7 +205,7 @@ int main(int argc, char **argv) {
   CHECK(hidden == 0, "%d missing barriers do not show", hidden);
 
   for (int device = 0; device < 3; device++) {
-    emulator::faults.sharedLack = 32;
+    emulator::faults.sharedLack = 64;
     for (size_t i = 0; i < right.size(); i++) {
       OnDevice on(device);
       runs[i](on);
