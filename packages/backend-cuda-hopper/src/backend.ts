@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import type { Backend } from '@polymla/core'
 import { nativeBackend } from '@polymla/native'
@@ -16,11 +17,24 @@ const CANDIDATES = ['./native/', '../dist/native/'].map((folder) =>
  * library is not built, each with its reason.
  */
 export function cudaHopper(): Backend {
-  // A single device is numbered, too: there may be more tomorrow.
-  return nativeBackend({
+  const backend = nativeBackend({
     name: 'cuda',
     library: CANDIDATES.find((path) => existsSync(path)) ?? CANDIDATES[0],
     origin: 'package',
+    // A single device is numbered, too: there may be more tomorrow.
     ids: 'numbered',
   })
+  return {
+    ...backend,
+    async probe() {
+      const [infos, driver] = await Promise.all([backend.probe(), driverVersion()])
+      return driver === null ? infos : infos.map((info) => ({ ...info, driver }))
+    },
+  }
+}
+
+/** Of the kernel's part of the driver, such as `580.159.04`; null where it does not say. */
+async function driverVersion(): Promise<string | null> {
+  const text = await readFile('/proc/driver/nvidia/version', 'utf8').catch(() => '')
+  return /^NVRM version:.*?(\d+\.\d+(?:\.\d+)*)/m.exec(text)?.[1] ?? null
 }

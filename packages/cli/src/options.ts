@@ -61,6 +61,20 @@ export function integers(help: string, min: number, max: number): Option<readonl
   }
 }
 
+/** A list such as `dense.bf16,dense.fa3.bf16`; null when it is not given. */
+export function texts(value: string, help: string): Option<readonly string[] | null> {
+  return {
+    value: `${value},…`,
+    help,
+    fallback: null,
+    read(given, path) {
+      const parts = given.split(',')
+      if (parts.includes('')) throw usageError(path, `a list (${value},…)`, JSON.stringify(given))
+      return parts
+    },
+  }
+}
+
 /** A share such as `1/4`, the first of four; null when it is not given. */
 export function part(help: string): Option<{ readonly index: number; readonly count: number } | null> {
   return {

@@ -38,9 +38,25 @@ test('compares with another kind when one is named', async () => {
       { ...row, us: 29 },
       { ...row, kind: 'dense.fa3.bf16', us: 20 },
     ]),
-    'dense.fa3.bf16',
+    ['dense.fa3.bf16'],
   )
   expect(baseline(row)).toEqual({ baseline_us: 20, speedup: 2 })
+})
+
+test('holds a case against the fastest of several kinds, and keeps all of them', async () => {
+  const rows = [
+    { ...row, us: 29 },
+    { ...row, kind: 'dense.fa3.bf16', us: 20 },
+    { ...row, h_q: 32, us: 31 },
+  ]
+  const baseline = await readBaseline(await file(rows), ['dense.bf16', 'dense.fa3.bf16'])
+  const baselines = { 'dense.bf16': 29, 'dense.fa3.bf16': 20 }
+  expect(baseline(row)).toEqual({ baseline_us: 20, speedup: 2, baselines })
+  expect(baseline({ ...row, h_q: 32 })).toEqual({
+    baseline_us: 31,
+    speedup: 3.1,
+    baselines: { 'dense.bf16': 31 },
+  })
 })
 
 test.each([

@@ -6,26 +6,38 @@ import { type BenchCase, type Compared, caseKey, type Timing } from './rows.js'
 export type Baseline = (row: BenchCase & Timing) => Partial<Compared>
 
 /**
- * Reads what `bench --json` wrote, or a bare array of such rows. `kind`, when not null, names the rows to compare with
- * whatever the kind of the case: `dense.fa3.bf16` stands for another implementation of the same work.
+ * Reads what `bench --json` wrote, or a bare array of such rows. `kinds`, when not null, name the rows to compare with
+ * whatever the kind of the case: `dense.fa3.bf16` stands for another implementation of the same work. Of several, the
+ * fastest counts.
  */
-export async function readBaseline(path: string, kind: string | null): Promise<Baseline> {
+export async function readBaseline(path: string, kinds: readonly string[] | null): Promise<Baseline> {
+  const rows = rowsOf(path, await load(path))
+  const series = (kinds ?? [null]).map((kind) => ({ kind, times: timesOf(path, rows, kind) }))
+  return (row) => {
+    const found = series.flatMap(({ kind, times }) => {
+      const us = times.get(keyOf(row, kind))
+      return us === undefined ? [] : [{ kind, us }]
+    })
+    if (found.length === 0) return {}
+    const best = Math.min(...found.map(({ us }) => us))
+    const named = Object.fromEntries(found.map(({ kind, us }) => [kind, us]))
+    return {
+      baseline_us: best,
+      speedup: Number((best / row.us).toPrecision(4)),
+      ...(series.length > 1 && { baselines: named }),
+    }
+  }
+}
+
+function timesOf(path: string, rows: readonly object[], kind: string | null): Map<string, number> {
   const times = new Map<string, number>()
-  for (const row of rowsOf(path, await load(path))) {
+  for (const row of rows) {
     const { kind: own, us } = row as { kind?: unknown; us?: unknown }
     if (typeof us === 'number' && us > 0 && (kind === null || own === kind)) times.set(keyOf(row, kind), us)
   }
-  if (times.size === 0) {
-    throw usageError(
-      '--baseline',
-      `rows ${kind === null ? 'with a time' : `of kind ${kind}`}`,
-      `none in ${path}`,
-    )
-  }
-  return (row) => {
-    const us = times.get(keyOf(row, kind))
-    return us === undefined ? {} : { baseline_us: us, speedup: Number((us / row.us).toPrecision(4)) }
-  }
+  if (times.size > 0) return times
+  const expected = kind === null ? 'rows with a time' : `rows of kind ${kind}`
+  throw usageError('--baseline', expected, `none in ${path}`)
 }
 
 const keyOf = (row: object, kind: string | null) => caseKey(kind === null ? row : { ...row, kind })

@@ -1,5 +1,13 @@
 import { Random } from '@polymla/conformance'
-import { type DecodeOptions, type Device, type FloatDType, type KvFormat, kvLayout } from '@polymla/core'
+import {
+  type DecodeOptions,
+  type DecodePlan,
+  type DecodeRun,
+  type Device,
+  type FloatDType,
+  type KvFormat,
+  kvLayout,
+} from '@polymla/core'
 import type { Scope } from '../scope.js'
 import { fillCache, fillNormal } from './data.js'
 import { denseCost } from './dense-cost.js'
@@ -19,8 +27,16 @@ const FORMATS: Readonly<Record<DenseKind, { cache: KvFormat; q: FloatDType; out:
     'dense.fp8': { cache: 'e4m3', q: 'e4m3', out: 'bf16' },
   }
 
+/** A dense case on a device, and what it is made of. */
+export interface DenseWork extends Work {
+  readonly plan: DecodePlan
+  readonly run: DecodeRun
+  /** Updates the plan with the case's lengths and tables. */
+  update(): void
+}
+
 /** Puts a dense case on the device: pages in random order, as a cache in use has them. */
-export function denseWork(device: Device, row: DenseCase, seed: number, scope: Scope): Work {
+export function denseWork(device: Device, row: DenseCase, seed: number, scope: Scope): DenseWork {
   const { b, s_q, h_q } = row
   const format = FORMATS[row.kind]
   const random = new Random(seed)
@@ -46,9 +62,16 @@ export function denseWork(device: Device, row: DenseCase, seed: number, scope: S
   const lse = scope.hold(device.empty({ shape: [b, h_q, s_q], dtype: 'f32' }))
   fillCache(cache, random)
   fillNormal(q, random)
-  plan.update({ seqlens, blockTable: blockTable(pages, width, random) })
-
-  return { launch: () => plan.run({ q, cache, out, lse }), ...denseCost(plan.problem, b, sum(seqlens)) }
+  const step = { seqlens, blockTable: blockTable(pages, width, random) }
+  const run = { q, cache, out, lse }
+  plan.update(step)
+  return {
+    plan,
+    run,
+    launch: () => plan.run(run),
+    update: () => void plan.update(step),
+    ...denseCost(plan.problem, b, sum(seqlens)),
+  }
 }
 
 /** `s_k` each, or normal around it with half of it as deviation, at least 1. */

@@ -5,6 +5,7 @@ import { type Efficiency, efficiency } from './efficiency.js'
 import type { BenchCase, Timing } from './rows.js'
 import { sparseDecodeWork } from './sparse-decode.js'
 import { sparsePrefillWork } from './sparse-prefill.js'
+import { median, rounded } from './statistics.js'
 import { rates, type Work } from './work.js'
 
 export interface MeasureOptions {
@@ -63,11 +64,3 @@ async function timeOnce(device: Device, work: Work, { flush, signal }: MeasureOp
   await end.done({ signal })
   return end.elapsedSince(start)
 }
-
-function median(samples: readonly number[]): number {
-  const sorted = samples.toSorted((a, b) => a - b)
-  const middle = sorted.length >> 1
-  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
-}
-
-const rounded = (us: number) => Number(us.toFixed(2))

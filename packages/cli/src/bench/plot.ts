@@ -16,16 +16,24 @@ export async function plotSvg(report: BenchReport): Promise<string> {
 function plotSpec(report: BenchReport): TopLevelSpec {
   const measured = report.rows.map((row) => ({ ...row, case: caseLabel(row), series: report.device }))
   const compared = measured.flatMap((row) => {
-    const { baseline_us: us } = row
-    return us === undefined ? [] : [{ case: row.case, us, us_min: us, us_max: us, series: 'baseline' }]
+    const { baseline_us } = row
+    const times = row.baselines ?? (baseline_us === undefined ? {} : { baseline: baseline_us })
+    return Object.entries(times).map(([series, us]) => ({
+      case: row.case,
+      us,
+      us_min: us,
+      us_max: us,
+      series,
+    }))
   })
+  const series = [...new Set(compared.map((row) => row.series))]
   const y = { field: 'case', type: 'nominal', sort: null, title: null, axis: { labelLimit: 0 } } as const
   const color = {
     field: 'series',
     type: 'nominal',
     title: null,
     legend: { orient: 'top', labelLimit: 0 },
-    scale: { domain: compared.length > 0 ? [report.device, 'baseline'] : [report.device] },
+    scale: { domain: [report.device, ...series] },
   } as const
   const scale = { type: 'log', nice: false, padding: 12 } as const
   return {

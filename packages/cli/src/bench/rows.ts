@@ -1,5 +1,7 @@
 import type { DevicePeaks } from '@polymla/core'
+import type { CallRow } from './calls.js'
 import type { Efficiency } from './efficiency.js'
+import type { Group } from './groups.js'
 
 /** Dense decode: `b` requests of `s_k` tokens, or, with `varlen`, of lengths drawn around it. */
 export interface DenseCase {
@@ -53,8 +55,11 @@ export interface Timing {
 
 /** The same case in a baseline, and how many times faster it is here. */
 export interface Compared {
+  /** The fastest, where there are several. */
   readonly baseline_us: number
   readonly speedup: number
+  /** Where there are several: their times by kind. */
+  readonly baselines?: Readonly<Record<string, number>>
 }
 
 export type BenchRow = BenchCase & Timing & Partial<Efficiency> & Partial<Compared>
@@ -62,11 +67,17 @@ export type BenchRow = BenchCase & Timing & Partial<Efficiency> & Partial<Compar
 /** What `bench --json` writes and `--baseline` reads. */
 export interface BenchReport {
   readonly device: string
+  /** Version of its driver, where the backend tells. */
+  readonly driver?: string
   readonly date: string
   readonly commit?: string
   /** What the device can do at best, as measured before the rows; null where it cannot tell. */
   readonly peaks: DevicePeaks | null
   readonly rows: readonly BenchRow[]
+  /** Of dense rows with a baseline, by what binds such shapes on a large GPU. */
+  readonly groups?: readonly Group[]
+  /** What calls cost the host, and a step of many layers the device; when asked for. */
+  readonly calls?: readonly CallRow[]
   /** Cases that the device could not run, and why. */
   readonly skipped: readonly (BenchCase & { readonly reason: string })[]
 }

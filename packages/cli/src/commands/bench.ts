@@ -1,14 +1,16 @@
 import { writeFile } from 'node:fs/promises'
 import { type Device, isPolymlaError } from '@polymla/core'
 import { type Baseline, readBaseline } from '../bench/baseline.js'
+import { measureCalls } from '../bench/calls.js'
 import { GRIDS, grid, product } from '../bench/grids.js'
+import { groupsOf } from '../bench/groups.js'
 import { measure } from '../bench/measure.js'
 import { plotSvg } from '../bench/plot.js'
 import { benchTable } from '../bench/report.js'
 import { type BenchCase, type BenchReport, type BenchRow, caseLabel } from '../bench/rows.js'
 import { type Context, defineCommand } from '../command.js'
 import { EXIT, usageError } from '../errors.js'
-import { byteSize, choice, integer, integers, text, toggle, type Values } from '../options.js'
+import { byteSize, choice, integer, integers, text, texts, toggle, type Values } from '../options.js'
 import { startProgress } from '../progress.js'
 import { openDevice } from '../selection.js'
 
@@ -34,7 +36,11 @@ const options = {
   ),
   seed: integer('of lengths, pages and numbers', 0, 0, 2 ** 32 - 1),
   baseline: text('FILE', 'compare with the times in FILE, written by bench --json'),
-  'baseline-kind': text('KIND', 'compare with the rows of this kind in FILE, instead of the same kind'),
+  'baseline-kind': texts(
+    'KIND',
+    'compare with the rows of these kinds in FILE, instead of the same kind; the fastest counts',
+  ),
+  calls: toggle('also time what calls cost the host, and steps of 61 layers as one graph'),
   commit: text('ID', 'what was measured, to be kept in the JSON'),
   plot: text('FILE.svg', 'draw the times, and those of the baseline'),
   json: toggle('print the report and nothing else'),
@@ -62,6 +68,10 @@ export const bench = defineCommand({
     ['bench', 'a few small cases on the device that auto takes'],
     ['bench --device cuda:0 --grid dense-h200 --format e4m3 --json > fp8.json', 'a grid, kept'],
     ['bench --grid dense-h200 --baseline before.json --plot times.svg', 'against an earlier run'],
+    [
+      'bench --device cuda:0 --grid dense-h200 --baseline bench/anchors/h200.json --baseline-kind dense.bf16,dense.fa3.bf16',
+      'against FlashMLA and FlashAttention-3',
+    ],
     ['bench --batch 1,64 --len 4096,8192 --heads 16,128 --varlen', 'cases of your own'],
   ],
   failure: 'no case could be measured',
@@ -134,13 +144,18 @@ async function runCases(
   } finally {
     progress.stop()
   }
-  const commit = given.commit === null ? {} : { commit: given.commit }
+  const calls = given.calls ? await measureCalls(device, io.signal) : null
+  const groups = groupsOf(rows)
+  const { name, driver } = device.info
   return {
-    device: `${device.id} (${device.info.name})`,
+    device: `${device.id} (${name})`,
+    ...(driver !== undefined && { driver }),
     date: new Date().toISOString(),
-    ...commit,
+    ...(given.commit !== null && { commit: given.commit }),
     peaks,
     rows,
+    ...(groups.length > 0 && { groups }),
+    ...(calls && { calls }),
     skipped,
   }
 }

@@ -39,6 +39,8 @@ interface DeviceDescription {
   /** Order in which `auto` prefers devices, highest first: reference 0, CPUs 1–99, accelerators 100 and up. */
   readonly score: number
   readonly memoryBytes?: number
+  /** Version of the driver that it runs on, where there is one to tell. */
+  readonly driver?: string
 }
 
 /** A device as `listDevices` shows it. */
