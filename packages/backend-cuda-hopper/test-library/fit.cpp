@@ -53,7 +53,7 @@ void checkRefusals() {
   expectRefused("cache.head_dim is 320", [](P& p) { p.cache.head_dim = 320; });
   expectRefused("value_dim is 256", [](P& p) { p.value_dim = 256; });
   for (const int64_t size : {1, 8, 48, 96}) expectRefused("cache.page_size is ", [&](P& p) { p.cache.page_size = size; });
-  expectRefused("split_pages is 4", [](P& p) { p.split_pages = 4; });
+  expectRefused("split_pages is 1", [](P& p) { p.split_pages = 1, p.max_batch = 1 << 20, p.block_table_width = 1 << 12; });
   expectRefused("softmax_scale is -", [](P& p) { p.softmax_scale = -1; });
   expectRefused("cache.pages is 0", [](P& p) { p.cache.pages = 0; });
   expectRefused("cache.page_stride is 36868", [](P& p) { p.cache.page_stride += 4; });
@@ -80,6 +80,28 @@ void checkDecode() {
   }
 }
 
+/** Splits of a fixed size: whole pages of 64 tokens, and room for the results of each. */
+void checkSplits() {
+  for (const int64_t size : {16, 32, 64, 128}) {
+    for (const int64_t splitPages : {1, 3, 1000}) {
+      const auto change = [&](auto& p) {
+        p.cache.page_size = size, p.cache.page_stride = size * 576;
+        p.block_table_width = 50, p.split_pages = splitPages;
+      };
+      pmla_decode_problem problem = decodeProblem();
+      change(problem);
+      const DecodeShape shape(multiprocessors, problem);
+      EXPECT(shape.splitPages >= 1 && shape.splitColumns * size == shape.splitPages * 64);
+      EXPECT(shape.splitPages * 64 >= std::min(splitPages, problem.block_table_width) * size);
+      EXPECT(shape.mostSplits * shape.splitColumns >= problem.max_batch * problem.block_table_width);
+      EXPECT(shape.counters == 0);
+      const Fit fit = fitDecode(multiprocessors, problem);
+      EXPECT(fit.grade == PMLA_FIT_TUNED && fit.schedules == (size == 64));
+      EXPECT(fit.workspaceBytes >= static_cast<uint64_t>(shape.mostSplits * problem.query_tokens * problem.heads * 512 * 2));
+    }
+  }
+}
+
 void checkOps() {
   AnyProblem problem{};
   for (const uint32_t op : {PMLA_OP_APPEND_KV, PMLA_OP_MERGE_STATES, PMLA_OP_COPY_PAGES}) {
@@ -97,6 +119,7 @@ void checkOps() {
 int main() {
   checkRefusals();
   checkDecode();
+  checkSplits();
   checkOps();
   return test::finish();
 }

@@ -35,10 +35,13 @@ __global__ void __launch_bounds__(oracleThreads) oracleDecode(const DecodeParams
     shared.q[dim] = static_cast<double>(static_cast<float>(params.firstQuery(request, kvHead)[place.query + dim]));
   }
   __syncthreads();
-  const int visible = params.visibleKeys(params.lengths[request], place.token);
+  const int length = params.lengthOf(request);
+  // Of a split that is a request of its own, the keys past its pages are another's.
+  const int64_t held = static_cast<int64_t>(params.pagesOf(length)) * pageTokens;
+  const int visible = static_cast<int>(min(static_cast<int64_t>(params.visibleKeys(length, place.token)), held));
   const int32_t* table = params.blockTable + static_cast<int64_t>(request) * params.blockTableStride;
   const auto isHidden = [&](int token) {
-    const int bit = token - (params.lengths[request] - params.queryTokens);
+    const int bit = token - (length - params.queryTokens);
     return params.treeMask && bit >= 0 && (params.treeRow(request, place.token)[bit / 32] >> bit % 32 & 1) == 0;
   };
   const auto keyOf = [&](int token) -> const T* {

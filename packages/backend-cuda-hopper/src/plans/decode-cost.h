@@ -8,6 +8,9 @@ namespace polymla {
 /** Cost of a piece of work that is a split, beside its pages. */
 constexpr int64_t splitOverhead = 8;
 
+/** The same where splits are requests of their own: they are neither awaited nor merged by those who write them. */
+constexpr int64_t splitBatchOverhead = 1;
+
 /**
  * The fixed overhead with which a step of dense decode is scheduled: the one whose costliest partition is the cheapest,
  * as far as the load tells. Costs in pages of 64 tokens, fitted to an H200: a page 1, a piece of work 1 more, a piece of

@@ -3,12 +3,15 @@
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 
+#include <algorithm>
 #include <unordered_map>
 
 #include "../host/cuda-check.h"
 #include "../library/cuda-failure.h"
 #include "../library/device.h"
+#include "../ops/combine-splits.h"
 #include "../ops/schedule.h"
+#include "../ops/split-batch.h"
 #include "decode-cost.h"
 #include "decode-kernels.h"
 
@@ -35,6 +38,9 @@ class Counters {
   uint32_t* memory_;
 };
 
+/** Of lengths that rounding up to a page does not carry beyond int32. */
+constexpr int32_t longestLength = INT32_MAX - pageTokens;
+
 template <class T, class Kernel>
 class DecodePlan : public Plan {
  public:
@@ -56,7 +62,11 @@ class DecodePlan : public Plan {
     try {
       const typename Kernel::Maps& maps = mapsOf(args.decode.cache);
       if (shape_.ownSchedule) scheduleHere(args.decode, stream);
-      Kernel::launch(maps, params, static_cast<int>(shape_.partitions), stream);
+      if (shape_.mostSplits == 0) {
+        Kernel::launch(maps, params, static_cast<int>(shape_.partitions), stream);
+      } else {
+        launchSplits(maps, params, args.decode, stream);
+      }
     } catch (const CudaError& error) {
       throw cudaFailure(error.code, error.what());
     }
@@ -74,7 +84,7 @@ class DecodePlan : public Plan {
   int64_t overhead(const pmla_load& load) {
     if (load.batch != load_.batch || load.total_pages != load_.total_pages || load.longest_pages != load_.longest_pages) {
       load_ = load;
-      overhead_ = decodeOverhead(load, shape_.partitions);
+      overhead_ = shape_.splitPages > 0 ? splitBatchOverhead : decodeOverhead(load, shape_.partitions);
     }
     return overhead_;
   }
@@ -82,9 +92,52 @@ class DecodePlan : public Plan {
   void scheduleHere(const pmla_decode_args& args, cudaStream_t stream) {
     const int64_t longest = std::max<int64_t>(pagesOf(mostTokens(), pageTokens), 1);
     const pmla_load load{sizeof(pmla_load), 0, args.batch, args.batch * longest, longest};
-    launchSchedule({args.seqlens, args.batch, mostTokens(), pageTokens}, {shape_.partitions, overhead(load), 0},
+    launchSchedule({args.seqlens, args.batch, mostTokens(), pageTokens}, {shape_.partitions, overhead(load), shape_.splitPages},
                    at<ScheduleRow>(args.workspace, shape_.workspace.rows), shape_.partitions,
                    at<int32_t>(args.workspace, shape_.workspace.numSplits), stream);
+  }
+
+  /** The kernels take the splits as requests; then those of each request are combined. */
+  void launchSplits(const typename Kernel::Maps& maps, const DecodeParams<T>& params, const pmla_decode_args& args,
+                    cudaStream_t stream) {
+    DecodeParams<T> decode = params;
+    decode.out = at<T>(args.workspace, shape_.workspace.partOuts);
+    decode.lse = at<float>(args.workspace, shape_.workspace.partLses);
+    splitRequests(decode, args, stream);
+    Kernel::launch(maps, decode, static_cast<int>(shape_.partitions), stream);
+    launchCombineSplits(params, {decode.out, decode.lse}, stream);
+  }
+
+  /** Makes the batch of `decode` one of splits. */
+  void splitRequests(DecodeParams<T>& decode, const pmla_decode_args& args, cudaStream_t stream) const {
+    const DecodeShape::Workspace& scratch = shape_.workspace;
+    SplitBatch step{};
+    step.lengths = decode.lengths;
+    step.blockTable = decode.blockTable;
+    step.rows = decode.schedule;
+    step.numSplits = decode.numSplits;
+    step.batch = args.batch;
+    step.tableWidth = problem_.block_table_width;
+    step.mostTokens = decode.mostTokens;
+    step.rowCount = shape_.partitions;
+    step.splitPages = shape_.splitPages;
+    step.splitColumns = shape_.splitColumns;
+    step.mostSplits = shape_.mostSplits / problem_.max_batch * args.batch;
+    step.splitRows = at<ScheduleRow>(args.workspace, scratch.splitRows);
+    step.splitLengths = at<int32_t>(args.workspace, scratch.splitLengths);
+    step.requestOf = at<int32_t>(args.workspace, scratch.requestOf);
+    step.splitTable = at<int32_t>(args.workspace, scratch.splitTable);
+    step.splitFirsts = at<int32_t>(args.workspace, scratch.splitFirsts);
+    launchSplitBatch(step, stream);
+    decode.schedule = step.splitRows;
+    decode.numSplits = step.splitFirsts;
+    decode.lengths = step.splitLengths;
+    decode.queryOf = step.requestOf;
+    decode.blockTable = step.splitTable;
+    decode.blockTableStride = static_cast<int32_t>(step.splitColumns);
+    decode.batch = static_cast<int32_t>(step.mostSplits);
+    decode.mostPages = static_cast<int32_t>(step.splitPages);
+    decode.mostTokens = longestLength;
   }
 
   /** Made once per cache: there are as many as layers. */
@@ -132,6 +185,7 @@ class DecodePlan : public Plan {
     params.queryRequestStride = args.q_strides[0];
     params.queryTokenStride = args.q_strides[1];
     params.queryHeadStride = args.q_strides[2];
+    params.mostTokens = static_cast<int32_t>(std::min<int64_t>(mostTokens(), longestLength));
     return params;
   }
 

@@ -16,9 +16,15 @@ struct DecodeShape {
   bool ownSchedule;
   int64_t partitions;
   int64_t counters;  ///< arrivals
+  /** Of a batch-invariant plan: pages of 64 tokens per split, columns of the table that hold them, most splits of a batch; or 0. */
+  int64_t splitPages = 0;
+  int64_t splitColumns = 0;
+  int64_t mostSplits = 0;
   /** Offsets into the workspace. */
   struct Workspace {
-    uint64_t partialOut, partialLse, lse, rows, numSplits, bytes;
+    uint64_t partialOut, partialLse, lse, rows, numSplits;
+    uint64_t splitRows, splitLengths, requestOf, splitTable, splitFirsts;
+    uint64_t partOuts, partLses, bytes;
   } workspace;
 };
 

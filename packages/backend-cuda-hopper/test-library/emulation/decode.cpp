@@ -1,4 +1,4 @@
-// Stands for the kernels of src/decode: the oracle, with a check of what a launch gives them.
+// Stands for the kernels of src/decode: the same results in double precision, with a check of what a launch gives them.
 #include "device.h"
 
 #include <cuda_bf16.h>
@@ -8,7 +8,7 @@
 
 #include "../../src/decode/few-rows.h"
 #include "../../src/decode/many-rows.h"
-#include "../../test/oracle.cuh"
+#include "../../src/decode/row-places.cuh"
 
 namespace polymla {
 namespace {
@@ -21,46 +21,98 @@ CUtensorMap mapOf(const CacheShape& cache) {
   return map;
 }
 
+/** Requests that the kernels work on: a batch of splits has room for more. */
+template <class T>
+int requestsOf(const DecodeParams<T>& params, int partitions) {
+  if (params.queryOf == nullptr) return params.batch;
+  int requests = 0;
+  for (int partition = 0; partition < partitions; partition++) {
+    requests = std::max(requests, params.schedule[partition].endRequest + 1);
+  }
+  return requests;
+}
+
 /** Whether the schedule has every page of every request once, and splits where numSplits says. */
 template <class T>
-bool isWhole(const DecodeParams<T>& params, int partitions) {
-  std::vector<int64_t> pages(params.batch, 0);
-  std::vector<int> pieces(params.batch, 0);
+bool isWhole(const DecodeParams<T>& params, int partitions, int requests) {
+  std::vector<int64_t> pages(requests, 0);
+  std::vector<int> pieces(requests, 0);
   for (int partition = 0; partition < partitions; partition++) {
     const ScheduleRow& row = params.schedule[partition];
     for (int request = row.beginRequest; request <= row.endRequest; request++) {
-      const int64_t all = (params.lengths[request] + pageTokens - 1) / pageTokens;
+      const int64_t all = params.pagesOf(params.lengthOf(request));
       const int64_t begin = request == row.beginRequest ? row.beginPage : 0;
       pages[request] += (request == row.endRequest ? row.endPage : all) - begin;
       pieces[request]++;
     }
   }
-  for (int request = 0; request < params.batch; request++) {
-    if (pages[request] != (params.lengths[request] + pageTokens - 1) / pageTokens) return false;
+  for (int request = 0; request < requests; request++) {
+    if (pages[request] != params.pagesOf(params.lengthOf(request))) return false;
     if (pieces[request] != params.numSplits[request + 1] - params.numSplits[request]) return false;
   }
   return true;
+}
+
+/** Dense decode of one query row in double precision, from the definition; reads exactly the keys that the row sees. */
+template <class T>
+void decodeRow(const CacheShape& cache, const DecodeParams<T>& params, int request, int kvHead, int row) {
+  const RowPlaces place = RowPlaces::of(params, row);
+  const T* const query = params.firstQuery(request, kvHead) + place.query;
+  const int32_t* const table = params.blockTable + static_cast<int64_t>(request) * params.blockTableStride;
+  const int length = params.lengthOf(request);
+  // Of a split that is a request of its own, the keys past its pages are another's.
+  const int64_t held = static_cast<int64_t>(params.pagesOf(length)) * pageTokens;
+  const int64_t visible = std::min<int64_t>(params.visibleKeys(length, place.token), held);
+  std::vector<const T*> keys;
+  std::vector<double> scores;
+  double largest = -INFINITY;
+  for (int64_t token = 0; token < visible; token++) {
+    const int64_t inTree = token - (int64_t{length} - params.queryTokens);
+    if (params.treeMask && inTree >= 0 && (params.treeRow(request, place.token)[inTree / 32] >> inTree % 32 & 1) == 0) continue;
+    const int page = table[token / cache.pageSize];
+    if (page < 0 || page >= cache.pages) continue;
+    const auto* const bytes = static_cast<const std::byte*>(cache.data) + page * cache.pageStride + token % cache.pageSize * cache.tokenStride;
+    const T* const key = reinterpret_cast<const T*>(bytes + kvHead * cache.headStride);
+    double score = 0;
+    // Columns that the cache lacks are copied as zeros.
+    for (int dim = 0; dim < cache.headDim; dim++) score += static_cast<double>(static_cast<float>(query[dim])) * static_cast<float>(key[dim]);
+    keys.push_back(key);
+    scores.push_back(score * params.scaleLog2);
+    largest = std::max(largest, scores.back());
+  }
+  double sum = 0;
+  std::vector<double> out(valueDim);
+  for (size_t i = 0; i < keys.size(); i++) {
+    const double weight = std::exp2(scores[i] - largest);
+    sum += weight;
+    for (int dim = 0; dim < valueDim; dim++) out[dim] += weight * static_cast<float>(keys[i][dim]);
+  }
+  T* const to = params.out + (params.firstRow(request, kvHead) + place.out) * valueDim;
+  for (int dim = 0; dim < valueDim; dim++) to[dim] = static_cast<T>(sum > 0 ? static_cast<float>(out[dim] / sum) : 0.0f);
+  constexpr double ln2 = 0.6931471805599453;
+  params.lse[params.firstLse(request, kvHead) + place.lse] = sum > 0 ? static_cast<float>((largest + std::log2(sum)) * ln2) : INFINITY;
 }
 
 template <class T>
 void decode(const CUtensorMap& map, const DecodeParams<T>& params, int partitions) {
   CacheShape cache;
   std::memcpy(&cache, &map, sizeof cache);
-  bool right = isWhole(params, partitions);
-  const int64_t counters = static_cast<int64_t>(params.batch) * params.headsKv * ((params.rows() + 15) / 16);
-  for (int64_t i = 0; i < counters; i++) right = right && params.arrivals[i] == 0;
-  // Scratch may hold anything, and must lie apart from everything else.
-  const int64_t scratchRows = static_cast<int64_t>(params.numSplits[params.batch]) * params.headsKv * ((params.rows() + 15) / 16 * 16);
-  std::memset(params.partialOut, 0xff, scratchRows * valueDim * 4);
-  std::memset(params.partialLse, 0xff, scratchRows * 4);
-
-  const int64_t rows = static_cast<int64_t>(params.batch) * params.queryTokens * params.headsQ;
-  std::vector<double> out(rows * valueDim);
-  std::vector<double> lse(rows);
-  emulation::run(dim3(params.rows(), params.headsKv, params.batch), dim3(test::oracleThreads),
-                 [&] { test::oracleDecode(params, cache, params.scaleLog2 / 1.4426950408889634, out.data(), lse.data()); });
-  for (int64_t i = 0; i < rows * valueDim; i++) params.out[i] = static_cast<T>(right ? static_cast<float>(out[i]) : NAN);
-  for (int64_t i = 0; i < rows; i++) params.lse[i] = static_cast<float>(lse[i]);
+  const int requests = requestsOf(params, partitions);
+  bool right = isWhole(params, partitions, requests);
+  // Scratch may hold anything, and must lie apart from everything else. A batch of splits has none.
+  if (params.queryOf == nullptr) {
+    const int64_t counters = static_cast<int64_t>(params.batch) * params.headsKv * ((params.rows() + 15) / 16);
+    for (int64_t i = 0; i < counters; i++) right = right && params.arrivals[i] == 0;
+    const int64_t scratchRows = static_cast<int64_t>(params.numSplits[params.batch]) * params.headsKv * ((params.rows() + 15) / 16 * 16);
+    std::memset(params.partialOut, 0xff, scratchRows * valueDim * 4);
+    std::memset(params.partialLse, 0xff, scratchRows * 4);
+  }
+  if (!right) return;  // what is not written is NaN, and found
+  for (int request = 0; request < requests; request++) {
+    for (int kvHead = 0; kvHead < params.headsKv; kvHead++) {
+      for (int row = 0; row < params.rows(); row++) decodeRow(cache, params, request, kvHead, row);
+    }
+  }
 }
 
 }  // namespace
