@@ -3,7 +3,9 @@
 #
 #   check-gpu.sh BUNDLE OUT smoke               devices, the smoke grid, some times: under a minute
 #   check-gpu.sh BUNDLE OUT bench               the grid dense-h200 in bf16, some of it in fp16, calls and steps
+#   check-gpu.sh BUNDLE OUT tests               the GPU tests that scripts/bundle-gpu-tests.mjs put into the bundle
 #   check-gpu.sh BUNDLE OUT conformance GRID    smoke, standard or full, a process per processor
+#   check-gpu.sh BUNDLE OUT sanitize            compute-sanitizer's memcheck, racecheck and synccheck over a covering subset
 #
 # Uses NODE, or the node of PATH. Leaves JSON reports in OUT; compares with BUNDLE/anchors/h200.json where that is.
 set -uo pipefail
@@ -41,6 +43,22 @@ bench() {
   "$node" "$(dirname "$0")/show-bench.mjs" "$out/$name.json"
 }
 
+tests() {
+  "$node" --test --test-reporter=spec "$bundle"/dist/gpu-*.js >"$out/tests.txt" 2>&1 || failed=1
+  grep -E '^[ℹ]|^ *(✔|✖|▶) ' "$out/tests.txt" | sed '/failing tests/,$d' | head -n 70
+  grep -A 12 'failing tests' "$out/tests.txt" | cut -c 1-300
+}
+
+# sanitize TOOL FILTER: one tool over the cases of the smoke grid whose names have FILTER
+sanitize() {
+  local log="$out/$1.txt" start=$SECONDS
+  compute-sanitizer --tool "$1" --error-exitcode 99 --launch-timeout 300 "$node" "$bundle" conformance --device "$device" --grid smoke \
+    --filter "$2" --timeout 600 >>"$log" 2>&1
+  local code=$?
+  echo "$1 $2: exit $code after $((SECONDS - start)) s; $(grep -E 'ERROR SUMMARY|passed' "$log" | tail -n 2 | tr '\n' ' ')"
+  [ $code = 0 ] || { failed=1; grep -E '=========' "$log" | head -n 12; }
+}
+
 case $mode in
 smoke)
   polymla devices || failed=1
@@ -52,8 +70,14 @@ bench)
   bench h200-dense-fp16 --grid dense-h200 --format fp16 --filter 's_k8192 h_q'
   ;;
 conformance) conformance "$grid" ;;
+tests) tests ;;
+sanitize)
+  for cases in dense/bf16 append merge copy invariant; do sanitize memcheck "$cases"; done
+  for cases in dense/bf16/b2 merge append; do sanitize racecheck "$cases"; done
+  for cases in dense/bf16/b2 merge append; do sanitize synccheck "$cases"; done
+  ;;
 *)
-  sed -n 's/^# \{0,1\}//; 2,9p' "$0" >&2
+  sed -n 's/^# \{0,1\}//; 2,11p' "$0" >&2
   exit 2
   ;;
 esac

@@ -35,7 +35,9 @@ console.log(`${passed} passed, ${failed} failed, ${skipped} skipped in ${(millis
 for (const { name, message } of cases.filter(({ status }) => status === 'failed').slice(0, 20)) {
   console.log(`failed ${name}: ${message.slice(0, 200)}`)
 }
-for (const { reason, cases } of skipReasons.slice(0, 12)) console.log(`skipped ${cases}: ${reason.slice(0, 120)}`)
+for (const { reason, cases } of skipReasons.slice(0, 12))
+  console.log(`skipped ${cases}: ${reason.slice(0, 120)}`)
 const slowest = cases.toSorted((a, b) => b.milliseconds - a.milliseconds).slice(0, 3)
-for (const { name, milliseconds } of slowest) console.log(`slow ${name}: ${(milliseconds / 1000).toFixed(1)} s`)
+for (const { name, milliseconds } of slowest)
+  console.log(`slow ${name}: ${(milliseconds / 1000).toFixed(1)} s`)
 process.exitCode = failed > 0 || passed === 0 || reports.length < paths.length ? 1 : 0

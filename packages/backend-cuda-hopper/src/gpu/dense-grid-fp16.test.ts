@@ -1,0 +1,3 @@
+import { describeDenseGrid } from './dense-grid.fixtures.js'
+
+describeDenseGrid('f16')
