@@ -19,15 +19,19 @@ function declare(declareIn, options = {}) {
     return declareIn(name, { ...options, ...given }, body)
   }
   make.skipIf = (condition) => declare(declareIn, { ...options, skip: Boolean(condition) })
-  make.each = (cases) => (name, ...rest) => {
-    for (const each of cases) {
-      const values = Array.isArray(each) ? each : [each]
-      let next = 0
-      const named = name.replace(/%[iso]/g, () => inspect(values[next++], { breakLength: Number.POSITIVE_INFINITY }))
-      const body = rest.find((part) => typeof part === 'function')
-      make(named, ...rest.filter((part) => part !== body), () => body(...values))
+  make.each =
+    (cases) =>
+    (name, ...rest) => {
+      for (const each of cases) {
+        const values = Array.isArray(each) ? each : [each]
+        let next = 0
+        const named = name.replace(/%[iso]/g, () =>
+          inspect(values[next++], { breakLength: Number.POSITIVE_INFINITY }),
+        )
+        const body = rest.find((part) => typeof part === 'function')
+        make(named, ...rest.filter((part) => part !== body), () => body(...values))
+      }
     }
-  }
   return make
 }
 

@@ -15,8 +15,11 @@ const runs = [
 ]
 for (const run of runs) {
   const report = await runConformance({ backend, filter, budget: 1e6, ...run })
-  for (const { name, status, message } of report.cases) if (status === 'failed') console.error(`${name}: ${message}`)
+  for (const { name, status, message } of report.cases)
+    if (status === 'failed') console.error(`${name}: ${message}`)
   const { passed, failed, skipped, milliseconds } = report
-  console.log(`${run.grid}: ${passed} passed, ${failed} failed, ${skipped} skipped in ${Math.round(milliseconds / 1000)} s`)
+  console.log(
+    `${run.grid}: ${passed} passed, ${failed} failed, ${skipped} skipped in ${Math.round(milliseconds / 1000)} s`,
+  )
   if (failed > 0 || passed === 0) process.exitCode = 1
 }

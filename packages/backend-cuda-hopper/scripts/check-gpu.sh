@@ -44,9 +44,15 @@ bench() {
 }
 
 tests() {
-  "$node" --test --test-reporter=spec "$bundle"/dist/gpu-*.js >"$out/tests.txt" 2>&1 || failed=1
-  grep -E '^[ℹ]|^ *(✔|✖|▶) ' "$out/tests.txt" | sed '/failing tests/,$d' | head -n 70
-  grep -A 12 'failing tests' "$out/tests.txt" | cut -c 1-300
+  # One after the other, since they watch the memory of the device; but the grids, which take longest, side by side.
+  local all=("$bundle"/dist/gpu-*.js) grids=("$bundle"/dist/gpu-dense-grid-*.js) file
+  : >"$out/tests.txt"
+  for file in "${all[@]}"; do
+    [[ $file = */gpu-dense-grid-* ]] || "$node" --test --test-reporter=spec "$file" >>"$out/tests.txt" 2>&1 || failed=1
+  done
+  "$node" --test --test-reporter=spec "${grids[@]}" >>"$out/tests.txt" 2>&1 || failed=1
+  grep -E '^ *(✔|✖) ' "$out/tests.txt" | cut -c 1-150 | head -n 90
+  grep -A 14 'failing tests' "$out/tests.txt" | cut -c 1-300
 }
 
 # sanitize TOOL FILTER: one tool over the cases of the smoke grid whose names have FILTER
@@ -68,6 +74,7 @@ smoke)
 bench)
   bench h200-dense-bf16 --grid dense-h200 --calls
   bench h200-dense-fp16 --grid dense-h200 --format fp16 --filter 's_k8192 h_q'
+  bench h200-ops --grid ops
   ;;
 conformance) conformance "$grid" ;;
 tests) tests ;;

@@ -12,8 +12,11 @@ const {
   skipped,
 } = JSON.parse(readFileSync(process.argv[2], 'utf8'))
 console.log(device, driver ?? '', peaks ? JSON.stringify(peaks) : '')
-const shown = rows.map(({ kind, b, s_q, s_k, h_q, varlen, us, us_min, us_max, tflops, gbps, speedup }) => {
-  const shape = `${kind} b${b} q${s_q} k${s_k}${varlen ? 'v' : ''} h${h_q}`
+const shown = rows.map((row) => {
+  const { kind, b, s_q, s_k, h_q, varlen, us, us_min, us_max, tflops, gbps, speedup } = row
+  const dense = `b${b} q${s_q} k${s_k}${varlen ? 'v' : ''} h${h_q}`
+  const op = ['tokens', 'parts', 'rows'].map((field) => (row[field] ? `${field}${row[field]}` : '')).join(' ')
+  const shape = `${kind} ${b === undefined ? op : dense}`
   return `${shape.padEnd(34)} ${us} (${us_min}-${us_max}) ${tflops.toFixed(1)}TF ${Math.round(gbps)}GB/s ${speedup ?? ''}`
 })
 // Two a line where there are many.

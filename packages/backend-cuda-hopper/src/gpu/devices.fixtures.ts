@@ -21,7 +21,7 @@ export const openGpu = (): Promise<Device> =>
 const ORACLES = ['../../build/libpolymla_cuda_oracle.so', './libpolymla_cuda_oracle.so']
 
 /** Dense decode in double precision on the same GPU: test/oracle. */
-export function oracleBackend(): Backend {
+function oracleBackend(): Backend {
   const paths = ORACLES.map((path) => fileURLToPath(new URL(path, import.meta.url)))
   return nativeBackend({ name: 'oracle', library: paths.find((path) => existsSync(path)) ?? paths[0] })
 }

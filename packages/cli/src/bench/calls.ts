@@ -6,7 +6,7 @@ import { denseWork } from './dense.js'
 import { median, rounded } from './statistics.js'
 
 /** What a call costs the host, from JavaScript: enqueued without waiting. */
-export interface HostRow {
+interface HostRow {
   readonly kind: 'host.plan_run' | 'host.plan_update' | 'host.graph_replay'
   readonly us: number
   readonly us_min: number
@@ -14,7 +14,7 @@ export interface HostRow {
 }
 
 /** A decode step of many layers as one graph, each layer with a cache of its own: device time. */
-export interface StepRow {
+interface StepRow {
   readonly kind: 'step.graph'
   readonly b: number
   readonly s_k: number
@@ -28,7 +28,7 @@ export interface StepRow {
 export type CallRow = HostRow | StepRow
 
 /** How much is measured. */
-export interface CallLimits {
+interface CallLimits {
   readonly rounds: number
   /** Between two waits: fewer than a GPU's queue holds, so that none of them waits for the device. */
   readonly calls: number

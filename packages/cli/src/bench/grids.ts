@@ -1,6 +1,6 @@
-import type { BenchCase, DenseCase, DenseKind, SparseDecodeCase, SparsePrefillCase } from './rows.js'
+import type { BenchCase, DenseCase, DenseKind, OpCase, SparseDecodeCase, SparsePrefillCase } from './rows.js'
 
-export const GRIDS = ['smoke', 'cpu', 'dense-h200', 'sparse-h200', 'prefill-h200'] as const
+export const GRIDS = ['smoke', 'cpu', 'dense-h200', 'sparse-h200', 'prefill-h200', 'ops'] as const
 export type GridName = (typeof GRIDS)[number]
 
 /** The cases of a named grid; its dense cases are of `kind`. */
@@ -25,6 +25,8 @@ export function grid(name: GridName, kind: DenseKind): BenchCase[] {
       return sparseH200()
     case 'prefill-h200':
       return prefillH200()
+    case 'ops':
+      return ops()
   }
 }
 
@@ -113,5 +115,18 @@ function prefillH200(): SparsePrefillCase[] {
     ...[8192, 32768, 131072].map((s_kv) => prefill({ s_q: 4096, s_kv, topk: 2048, h_q: 128, d_qk: 576 })),
     ...[8192, 65536].map((s_kv) => prefill({ s_q: 4096, s_kv, topk: 512, h_q: 64, d_qk: 512 })),
     prefill({ s_q: 4096, s_kv: 8192, topk: 1024, h_q: 128, d_qk: 512 }),
+  ]
+}
+
+/** A step of a large batch, a prompt, and sizes that fill a GPU. */
+function ops(): OpCase[] {
+  return [
+    ...(['append_kv.bf16', 'append_kv.fp8'] as const).flatMap((kind) =>
+      [128, 8192, 131072].map((tokens) => ({ kind, tokens })),
+    ),
+    ...[64, 4096, 262144].map((tokens) => ({ kind: 'copy_pages.bf16' as const, tokens })),
+    ...[2, 8].flatMap((parts) =>
+      [1024, 65536].map((rows) => ({ kind: 'merge_states.bf16' as const, parts, rows })),
+    ),
   ]
 }

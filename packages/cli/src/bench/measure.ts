@@ -2,6 +2,7 @@ import type { Device, DevicePeaks, Tensor } from '@polymla/core'
 import { Scope } from '../scope.js'
 import { denseWork } from './dense.js'
 import { type Efficiency, efficiency } from './efficiency.js'
+import { opWork } from './ops.js'
 import type { BenchCase, Timing } from './rows.js'
 import { sparseDecodeWork } from './sparse-decode.js'
 import { sparsePrefillWork } from './sparse-prefill.js'
@@ -51,6 +52,11 @@ function prepare(device: Device, row: BenchCase, seed: number, scope: Scope): Wo
       return sparseDecodeWork(device, row, seed, scope)
     case 'sparse_prefill.bf16':
       return sparsePrefillWork(device, row, seed, scope)
+    case 'append_kv.bf16':
+    case 'append_kv.fp8':
+    case 'copy_pages.bf16':
+    case 'merge_states.bf16':
+      return opWork(device, row, seed, scope)
     default:
       return denseWork(device, row, seed, scope)
   }

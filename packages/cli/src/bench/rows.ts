@@ -42,7 +42,17 @@ export interface SparsePrefillCase {
   readonly d_qk: 512 | 576
 }
 
-export type BenchCase = DenseCase | SparseDecodeCase | SparsePrefillCase
+/** The ops around decoding, of which memory is the limit: their GB/s count what is read and what is written. */
+export interface OpCase {
+  readonly kind: 'append_kv.bf16' | 'append_kv.fp8' | 'copy_pages.bf16' | 'merge_states.bf16'
+  /** Tokens that are appended, or those of the pages that are copied. */
+  readonly tokens?: number
+  /** Partial results of so many query rows of 512 each. */
+  readonly parts?: number
+  readonly rows?: number
+}
+
+export type BenchCase = DenseCase | SparseDecodeCase | SparsePrefillCase | OpCase
 
 /** What a case took: median and extremes in microseconds, and rates by the median. */
 export interface Timing {
@@ -93,6 +103,9 @@ const FIELDS = [
   'extra_topk',
   'h_q',
   'd_qk',
+  'tokens',
+  'parts',
+  'rows',
   'varlen',
   'causal',
 ] as const

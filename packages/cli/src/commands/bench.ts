@@ -61,7 +61,7 @@ export const bench = defineCommand({
     'Lengths of varlen cases are those of Python: random.seed(SEED), random.normalvariate.',
     '',
     'Grids: smoke (seconds anywhere), cpu (single machines), dense-h200, sparse-h200 and prefill-h200 (serving',
-    'shapes of an H200; many need its memory). A case that the device cannot run is listed with the reason.',
+    'shapes of an H200; many need its memory), ops (append, copy, merge). A case that the device cannot run is listed with the reason.',
   ].join('\n'),
   options,
   examples: [
