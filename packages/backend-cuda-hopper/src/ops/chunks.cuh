@@ -1,4 +1,5 @@
 #pragma once
+#include <cuda_bf16.h>
 #include <cuda_fp16.h>
 
 #include <cstdint>
@@ -79,6 +80,23 @@ __device__ __forceinline__ void storeChunk(void* to, uint32_t dtype, const doubl
     uint16_t codes[chunkValues];
 #pragma unroll
     for (int i = 0; i < chunkValues; i++) codes[i] = dtype == PMLA_BF16 ? encodeBf16(values[i]) : encodeF16(values[i]);
+    storeCodes(to, codes);
+  }
+}
+
+/** The same of fp32, by the hardware's own rounding: a NaN may have any code. */
+__device__ __forceinline__ void storeChunk(void* to, uint32_t dtype, const float (&values)[chunkValues]) {
+  if (dtype == PMLA_F32) {
+    storeCodes(to, values);
+  } else if (dtype == PMLA_BF16) {
+    __nv_bfloat16 codes[chunkValues];
+#pragma unroll
+    for (int i = 0; i < chunkValues; i++) codes[i] = __float2bfloat16_rn(values[i]);
+    storeCodes(to, codes);
+  } else {
+    __half codes[chunkValues];
+#pragma unroll
+    for (int i = 0; i < chunkValues; i++) codes[i] = __float2half_rn(values[i]);
     storeCodes(to, codes);
   }
 }

@@ -57,8 +57,8 @@ __global__ void __launch_bounds__(mostThreads) mergeStates(const pmla_merge_stat
           for (int i = 0; i < chunkValues; i++) sums[i] = fmaf(static_cast<float>(weight), values[i], sums[i]);
         }
       }
-      const double norm = total > 0 ? 1 / total : 0;
-      double values[chunkValues];
+      const float norm = total > 0 ? static_cast<float>(1 / total) : 0;
+      float values[chunkValues];
 #pragma unroll
       for (int i = 0; i < chunkValues; i++) values[i] = total > 0 ? sums[i] * norm : 0;
       if (dim < valueDim) {
