@@ -33,7 +33,13 @@ describe('every page', () => {
   })
 
   it('names error codes and environment variables that exist', () => {
-    const sources = ['packages/core/src/errors.ts', 'packages/cli/src/help.ts'].map(source).join()
+    const sources = [
+      'packages/core/src/errors.ts',
+      'packages/cli/src/help.ts',
+      'packages/backend-vendor/native/vendors.cmake',
+    ]
+      .map(source)
+      .join()
     const known = new Set(sources.match(/POLYMLA_[A-Z_]+/g))
     const unknown = everywhere(({ text }) =>
       (text.match(/POLYMLA_[A-Z_]+/g) ?? []).filter((name) => !known.has(name)),
