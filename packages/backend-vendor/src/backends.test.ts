@@ -96,7 +96,8 @@ describe.skipIf(notRunnable)(suite('POLYMLA_VENDOR_PLUGIN'), () => {
     ['Acme=/opt/acme/x.so', 'a name of lower-case letters'],
     ['=/opt/acme/x.so', 'a name of lower-case letters'],
     ['/nowhere/polymla.json', 'found nothing there'],
-    ['/dev/null/x.so', 'ENOTDIR'],
+    ['/dev/null/x.so', 'libpolymla_NAME.so'],
+    [`/${'x'.repeat(300)}.so`, 'ENAMETOOLONG'],
   ])('%s is a device that cannot be used, in words', async (entry, message) => {
     const listed = await devices(entry)
     expect(reasonOf(listed.get('vendor'))?.message).toContain(message)

@@ -90,10 +90,15 @@ function checkName(name: string | undefined, where: string): string {
   return name
 }
 
-function isFolder(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false
-}
+const isFolder = (path: string) => statsOf(path)?.isDirectory() ?? false
+const isFile = (path: string) => statsOf(path)?.isFile() ?? false
 
-function isFile(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isFile() ?? false
+/** Undefined where there is nothing, also below something that is no folder: Node 20 throws there. */
+function statsOf(path: string) {
+  try {
+    return statSync(path, { throwIfNoEntry: false })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOTDIR') return undefined
+    throw error
+  }
 }
