@@ -14,7 +14,7 @@ case ${1:-tests} in
 tests)
   cmake -S . -B build/tests "${generator[@]}" -DPOLYMLA_TESTS=ON >/dev/null
   cmake --build build/tests --parallel "$(nproc)"
-  ctest --test-dir build/tests --output-on-failure
+  ctest --test-dir build/tests/native --output-on-failure --no-tests=error --timeout 900
   ;;
 dialects)
   targets=()
