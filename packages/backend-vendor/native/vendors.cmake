@@ -54,7 +54,7 @@ if(POLYMLA_NVCC AND POLYMLA_CUDA_ARCHS)
   endforeach()
   string(REPLACE ";" "," listed "${POLYMLA_CUDA_ARCHS}")
   polymla_library(cuda COMPILER ${POLYMLA_NVCC} DIALECT CUDA FLAGS -DPMLA_ARCHS="${listed}" HOST_PREFIX -Xcompiler
-    DEVICE_FLAGS ${codes} --expt-relaxed-constexpr ${POLYMLA_CUDA_FLAGS} HOST_FLAGS -x cu LINK -cudart static)
+    DEVICE_FLAGS ${codes} --expt-relaxed-constexpr ${POLYMLA_CUDA_FLAGS} HOST_FLAGS -x cu ${codes} LINK -cudart static)
 endif()
 
 # AMD: HIP_PATH or ROCM_PATH, else hipcc in PATH. HIP_PLATFORM: where nvcc is there, too, hipcc would take that.
