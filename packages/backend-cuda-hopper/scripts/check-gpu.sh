@@ -21,17 +21,7 @@ failed=0
 polymla() { "$node" "$bundle" "$@"; }
 
 conformance() {
-  local shards pids=() shard work
-  shards=$(nproc)
-  work=$(mktemp -d)
-  for shard in $(seq "$shards"); do
-    polymla conformance --device "$device" --grid "$1" --shard "$shard/$shards" --json >"$work/$shard.json" 2>"$work/$shard.err" &
-    pids+=($!)
-  done
-  wait "${pids[@]}"
-  "$node" "$(dirname "$0")/merge-shards.mjs" "$out/conformance-$1.json" "$work"/*.json || failed=1
-  cat "$work"/*.err | sort | uniq -c | head -n 10
-  rm -rf "$work"
+  NODE=$node BUNDLE=$bundle "$(dirname "$0")/../../../scripts/conformance-shards.sh" "$device" "$1" "$out/conformance" || failed=1
 }
 
 # bench NAME OPTION…: a report in OUT/NAME.json, its rows on stdout

@@ -17,7 +17,15 @@ export { type DenseInputs, denseEmptyRows, denseOracle } from './oracle/dense.js
 export { chooseRows } from './oracle/rows.js'
 export { normalArray, Random } from './random.js'
 export type { CaseReport, CaseStatus, ConformanceReport } from './report.js'
-export { type CaseChoice, type ConformanceOptions, listCases, runConformance } from './run-conformance.js'
+export {
+  type CaseChoice,
+  type ConformanceOnAllOptions,
+  type ConformanceOptions,
+  type ConformanceTarget,
+  listCases,
+  runConformance,
+  runConformanceOnAll,
+} from './run-conformance.js'
 export { readSafetensors, writeSafetensors } from './safetensors/index.js'
 export type { SessionOptions, Target } from './session.js'
 export { FAULTS, type FaultName } from './testing/faults/all.js'

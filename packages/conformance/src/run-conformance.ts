@@ -2,7 +2,7 @@ import { API_VERSION, invalidArgument } from '@polymla/core'
 import type { Case } from './cases/case.js'
 import { casesOf, type GridName } from './grids/grids.js'
 import { type CaseReport, type ConformanceReport, summarise } from './report.js'
-import { Session, type SessionOptions, type Target } from './session.js'
+import { Session, type SessionOptions, SharedData, type Target } from './session.js'
 
 /** Which cases of a grid. */
 export interface CaseChoice {
@@ -12,12 +12,22 @@ export interface CaseChoice {
   readonly shard?: { readonly index: number; readonly count: number }
 }
 
-export interface ConformanceOptions extends SessionOptions, CaseChoice {
-  readonly backend: Target
+interface RunOptions extends Omit<SessionOptions, 'device'>, CaseChoice {
   /** `smoke`: seconds. `standard`: minutes. `full`: FlashMLA's own grids and ours. */
   readonly grid: GridName
-  /** Called after each case. */
+  /** Called after each case on each device. */
   readonly onProgress?: (found: CaseReport, done: number, total: number) => void
+}
+
+/** A backend, and which of its devices; default: its first usable one. */
+export interface ConformanceTarget extends Pick<SessionOptions, 'device'> {
+  readonly backend: Target
+}
+
+export interface ConformanceOptions extends RunOptions, ConformanceTarget {}
+
+export interface ConformanceOnAllOptions extends RunOptions {
+  readonly targets: readonly ConformanceTarget[]
 }
 
 /**
@@ -25,27 +35,54 @@ export interface ConformanceOptions extends SessionOptions, CaseChoice {
  * with the signal's reason when it fires; everything else is in the report.
  */
 export async function runConformance(options: ConformanceOptions): Promise<ConformanceReport> {
-  const { grid, onProgress } = options
+  const { backend, device, ...run } = options
+  const [report] = await runConformanceOnAll({
+    ...run,
+    targets: [{ backend, ...(device === undefined ? {} : { device }) }],
+  })
+  return report
+}
+
+/**
+ * Runs a grid against several devices, case by case: inputs and expected results are computed once, and every device is
+ * compared with them. Returns a report per target, as {@link runConformance} would. What is computed once counts to the
+ * first device's time.
+ */
+export async function runConformanceOnAll(options: ConformanceOnAllOptions): Promise<ConformanceReport[]> {
+  const { grid, targets, onProgress } = options
   const cases = chosenCases(grid, options)
-  const session = await Session.open(options.backend, options)
-  const start = performance.now()
-  const found: CaseReport[] = []
+  if (targets.length === 0) throw invalidArgument('targets', 'at least one', 'none')
+  const sessions: Session[] = []
   try {
-    const { id, name, arch } = session.device.info
-    for (const testCase of cases) {
-      found.push(await session.run(testCase))
-      onProgress?.(found[found.length - 1], found.length, cases.length)
+    for (const { backend, device } of targets) {
+      sessions.push(await Session.open(backend, { ...options, ...(device === undefined ? {} : { device }) }))
     }
-    return summarise({
-      apiVersion: API_VERSION,
-      device: { id, name, arch },
-      grid,
-      seed: session.seed,
-      milliseconds: performance.now() - start,
-      cases: found,
-    })
+    const runs = sessions.map((session) => ({
+      session,
+      info: session.device.info,
+      cases: [] as CaseReport[],
+    }))
+    let done = 0
+    for (const testCase of cases) {
+      const shared = new SharedData(sessions[0].seed, testCase)
+      for (const run of runs) {
+        const found = await run.session.run(testCase, shared)
+        run.cases.push(found)
+        onProgress?.(found, ++done, cases.length * runs.length)
+      }
+    }
+    return runs.map(({ session, info: { id, name, arch }, cases }) =>
+      summarise({
+        apiVersion: API_VERSION,
+        device: { id, name, arch },
+        grid,
+        seed: session.seed,
+        milliseconds: cases.reduce((sum, { milliseconds }) => sum + milliseconds, 0),
+        cases,
+      }),
+    )
   } finally {
-    await session.close()
+    for (const session of sessions) await session.close()
   }
 }
 

@@ -4,8 +4,10 @@ import { describe, expect, test } from 'vitest'
 import { type Case, CaseSkipped, ConformanceFailure } from './cases/case.js'
 import { compare } from './compare.js'
 import { casesOf } from './grids/grids.js'
-import { listCases, runConformance } from './run-conformance.js'
-import { Session } from './session.js'
+import type { ConformanceReport } from './report.js'
+import { listCases, runConformance, runConformanceOnAll } from './run-conformance.js'
+import { Session, SharedData } from './session.js'
+import { faultyBackend } from './testing/faulty-backend.js'
 
 const NAME = 'dense/bf16/b2-s1-k140-h16-kv1-varlen'
 
@@ -87,6 +89,54 @@ describe('runConformance', () => {
 
   test('lists names in the order they run', () => {
     expect(listCases('smoke')).toEqual(casesOf('smoke').map(({ name }) => name))
+  })
+})
+
+describe('runConformanceOnAll', () => {
+  // One of each op; a small budget leaves the choice of rows to chance.
+  const filter = /^(dense.*varlen$|sparse|prefill|append|merge|copy)/
+  const run = { grid: 'smoke', seed: 3, budget: 1e5, filter } as const
+  const untimed = ({ cases }: ConformanceReport) => cases.map(({ milliseconds: _, ...found }) => found)
+
+  test('every device is compared as if it were alone', async () => {
+    const alone = await runConformance({ ...run, backend: reference() })
+    const refusing = answering(() => 'nothing is supported')
+    const backends = [refusing, reference(), faultyBackend(reference(), 'base-2 LSE'), reference()]
+    const progress: number[] = []
+    const [refused, first, wrong, last] = await runConformanceOnAll({
+      ...run,
+      targets: backends.map((backend) => ({ backend })),
+      onProgress: (_, done, total) => progress.push(done / total),
+    })
+    expect(alone.failed).toBe(0)
+    expect(refused.skipped).toBeGreaterThan(0)
+    expect(wrong.failed).toBeGreaterThan(0)
+    expect(untimed(first)).toEqual(untimed(alone))
+    expect(untimed(last)).toEqual(untimed(alone))
+    expect(progress).toHaveLength(4 * alone.cases.length)
+    expect(progress.at(-1)).toBe(1)
+  })
+
+  test('what is shared is computed once', async () => {
+    let made = 0
+    const shared = new SharedData(
+      0,
+      plainCase(async () => []),
+    )
+    const session = await Session.open(reference())
+    const testCase = plainCase(async (bench) => {
+      bench.shared('numbers', (random) => [++made, random.bits()])
+      return []
+    })
+    for (let i = 0; i < 3; i++) await session.run(testCase, shared)
+    await session.close()
+    expect(made).toBe(1)
+  })
+
+  test('asks for a device', async () => {
+    await expect(runConformanceOnAll({ ...run, targets: [] })).rejects.toThrow(
+      'targets: expected at least one',
+    )
   })
 })
 

@@ -29,6 +29,21 @@ const FAREWELL = 1000
 type Found = Pick<CaseReport, 'status' | 'message' | 'comparisons'>
 type Owned = (Disposable | AsyncDisposable)[]
 
+/** What one case computes on the host, for every device that it runs on. */
+export class SharedData {
+  readonly #random: Random
+  readonly #made = new Map<string, unknown>()
+
+  constructor(seed: number, { name }: Case) {
+    this.#random = new Random(seed, name)
+  }
+
+  get<T>(name: string, make: (random: Random) => T): T {
+    if (!this.#made.has(name)) this.#made.set(name, make(this.#random))
+    return this.#made.get(name) as T
+  }
+}
+
 /** An open device and the settings that cases run with. */
 export class Session {
   readonly seed: number
@@ -74,11 +89,13 @@ export class Session {
   /**
    * Runs a case. Never rejects, except with the reason of the session's own signal. A case that takes too long is given
    * up as failed; only a device that blocks the event loop itself cannot be left.
+   *
+   * @param shared what other devices that ran the case with this seed and budget left
    */
-  async run(testCase: Case): Promise<CaseReport> {
+  async run(testCase: Case, shared = new SharedData(this.seed, testCase)): Promise<CaseReport> {
     this.#signal?.throwIfAborted()
     const start = performance.now()
-    const found = this.#lost === null ? await this.#guarded(testCase) : failure(this.#lost)
+    const found = this.#lost === null ? await this.#guarded(testCase, shared) : failure(this.#lost)
     this.#signal?.throwIfAborted()
     return { name: testCase.name, ...found, milliseconds: performance.now() - start }
   }
@@ -89,7 +106,7 @@ export class Session {
   }
 
   /** The outcome of a case and of its clean-up; a device that something was wrong with is replaced. */
-  async #guarded(testCase: Case): Promise<Found> {
+  async #guarded(testCase: Case, shared: SharedData): Promise<Found> {
     const owned: Owned = []
     const limited = <T>(work: Promise<T>) => within(this.#timeout, work, this.#signal)
     let before = ''
@@ -97,7 +114,7 @@ export class Session {
     let broken: unknown = null
     try {
       before = held(this.#device)
-      found = await limited(this.#found(testCase, owned))
+      found = await limited(this.#found(testCase, owned, shared))
     } catch (error) {
       found = failure(told(error))
       if (!(error instanceof ConformanceFailure)) broken = error
@@ -116,8 +133,8 @@ export class Session {
     return found
   }
 
-  async #found(testCase: Case, owned: Owned): Promise<Found> {
-    const bench = this.#bench(testCase, owned)
+  async #found(testCase: Case, owned: Owned, shared: SharedData): Promise<Found> {
+    const bench = this.#bench(testCase, owned, shared)
     try {
       const problem = testCase.problem(this.seed)
       const answer: unknown = problem ? this.#device.supports(problem) : true
@@ -134,12 +151,13 @@ export class Session {
     }
   }
 
-  #bench(testCase: Case, owned: Owned): Bench {
+  #bench(testCase: Case, owned: Owned, shared: SharedData): Bench {
     const open = this.#open
     return {
       device: this.#device,
       seed: this.seed,
       random: new Random(this.seed, testCase.name),
+      shared: (name, make) => shared.get(name, make),
       budget: this.#budget,
       signal: this.#signal,
       own(handle) {

@@ -27,6 +27,25 @@ test('shards share the cases out', async () => {
   expect(report.cases.map(({ name }: { name: string }) => name)).toEqual(shards[1])
 })
 
+test('checks several devices', async () => {
+  const named = (name: string, backend: Backend): Backend => ({
+    ...backend,
+    name,
+    probe: async () => (await backend.probe()).map((info) => ({ ...info, id: name })),
+  })
+  const backends = [reference(), named('wrong', faultyBackend(reference(), 'empty parts merged'))]
+  const merge = ['conformance', '--filter', 'merge', '--device']
+  const { code, stdout } = await run([...merge, 'reference,wrong', '--json'], { backends })
+  const reports = JSON.parse(stdout)
+  expect(reports).toMatchObject([{ device: { id: 'reference' }, failed: 0 }, { device: { id: 'wrong' } }])
+  expect(reports[1].failed).toBeGreaterThan(0)
+  expect(code).toBe(1)
+  const text = (await run([...merge, 'reference,wrong'], { backends })).stdout
+  expect(text).toMatch(/^reference .*\n\d+ passed, 0 failed.*\nwrong .*\nfailed /m)
+  expect((await run([...merge, 'reference,reference'])).stderr).toContain('reference twice')
+  expect((await run([...merge, '0,1', '--library', 'none.so'])).stderr).toContain('one index')
+})
+
 test.each(['0/2', '3/2', '1', '1/0', '-1/2', 'a/b'])('refuses the shard %s', async (shard) => {
   const { code, stderr } = await run(['conformance', `--shard=${shard}`])
   expect({ code, stderr }).toMatchObject({

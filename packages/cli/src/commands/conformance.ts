@@ -3,14 +3,14 @@ import {
   type ConformanceReport,
   GRID_NAMES,
   listCases,
-  runConformance,
+  runConformanceOnAll,
 } from '@polymla/conformance'
 import type { Runtime } from '@polymla/core'
 import { type Context, defineCommand } from '../command.js'
 import { EXIT, usageError } from '../errors.js'
 import { duration } from '../format.js'
 import { runOnLibrary } from '../library-conformance.js'
-import { choice, integer, part, text, toggle } from '../options.js'
+import { choice, integer, part, text, texts, toggle } from '../options.js'
 import { startProgress } from '../progress.js'
 import { openDevice } from '../selection.js'
 
@@ -22,6 +22,9 @@ export const conformance = defineCommand({
     'events, errors and disposal. What the device refuses, with a reason, is skipped; a claim that fails, or a',
     'refusal without a reason, is a failure. Equal seeds give equal data: a failure can be repeated by its name.',
     '',
+    'Several devices are checked case by case: inputs and expected results are computed once for all of them. There is one',
+    'report per device then, in JSON a list of them, and the exit code is of all of them together.',
+    '',
     'Grids: smoke (seconds), standard (minutes), full (FlashMLA’s own test grids and ours: for fast devices).',
     '',
     'With --library, any library on polymla_backend.h is checked, by its path and device index: first what the ABI asks',
@@ -29,7 +32,7 @@ export const conformance = defineCommand({
     'nothing on stdout), then the cases. It runs in processes of its own, which it may crash.',
   ].join('\n'),
   options: {
-    device: text('ID', "device to check, or 'auto'", 'auto'),
+    device: texts('ID', "devices to check, or 'auto', which is the default"),
     grid: choice(GRID_NAMES, 'how much to check', 'smoke'),
     seed: integer('of all random data', 0, 0, 2 ** 32 - 1),
     timeout: integer('seconds a case may take before it counts as failed', 120, 1, 86_400),
@@ -47,6 +50,7 @@ export const conformance = defineCommand({
   examples: [
     ['conformance --device cuda:0 --grid standard', 'a device, in minutes'],
     ['conformance --device metax:0 --grid full --seed 7 --json > metax.json', 'everything, kept'],
+    ['conformance --device cpu,cuda:0 --grid standard', 'two devices in little more than the time of one'],
     ['conformance --grid full --list --filter append', 'which cases there are'],
     ['conformance --grid full --shard 1/2 --json > first.json', 'half of them, beside another process'],
     [
@@ -56,8 +60,9 @@ export const conformance = defineCommand({
   ],
   failure: 'a case failed, or none passed',
   async run(context, given) {
-    const { device, grid, seed, timeout, filter, shard, list, json, library } = given
-    if (library !== null) return runOnLibrary(context, { ...given, library })
+    const { grid, seed, timeout, filter, shard, list, json, library } = given
+    if (library !== null)
+      return runOnLibrary(context, { ...given, library, device: libraryDevice(given.device) })
     const chosen = { ...(filter === null ? {} : { filter }), ...(shard === null ? {} : { shard }) }
     const names = listCases(grid, chosen)
     if (names.length === 0) {
@@ -75,13 +80,16 @@ export const conformance = defineCommand({
     }
     const { io } = context
     const runtime = context.runtime()
-    const id = await resolve(runtime, device, io.env)
-    const backend = runtime.backends.find(({ name }) => name === id.split(':')[0])
+    const ids = await resolveAll(runtime, given.device ?? ['auto'], io.env)
     const progress = startProgress(io)
     try {
-      const report = await runConformance({
-        backend: backend ?? (() => runtime.selectDevice(id)),
-        device: id,
+      const reports = await runConformanceOnAll({
+        targets: ids.map((id) => ({
+          backend:
+            runtime.backends.find(({ name }) => name === id.split(':')[0]) ??
+            (() => runtime.selectDevice(id)),
+          device: id,
+        })),
         grid,
         seed,
         timeout: timeout * 1000,
@@ -90,19 +98,35 @@ export const conformance = defineCommand({
         onProgress: ({ name }, done, total) => progress.at(done, total, name),
       })
       progress.stop()
-      if (json) context.printJson(report)
-      else printReport(context, report)
-      return report.failed === 0 && report.passed > 0 ? EXIT.ok : EXIT.failed
+      if (json) context.printJson(reports.length === 1 ? reports[0] : reports)
+      else for (const report of reports) printReport(context, report)
+      return reports.every(({ failed, passed }) => failed === 0 && passed > 0) ? EXIT.ok : EXIT.failed
     } finally {
       progress.stop()
     }
   },
 })
 
-/** The id of the device that `--device` means. */
-async function resolve(runtime: Runtime, device: string, env: Context['io']['env']): Promise<string> {
-  await using opened = await openDevice(runtime, device, env)
-  return opened.id
+/** The ids of the devices that `--device` means. */
+async function resolveAll(
+  runtime: Runtime,
+  devices: readonly string[],
+  env: Context['io']['env'],
+): Promise<string[]> {
+  const ids: string[] = []
+  for (const device of devices) {
+    await using opened = await openDevice(runtime, device, env)
+    if (ids.includes(opened.id)) throw usageError('--device', 'every device once', `${opened.id} twice`)
+    ids.push(opened.id)
+  }
+  return ids
+}
+
+/** With `--library` there is one device: its index. */
+function libraryDevice(devices: readonly string[] | null): string {
+  if (devices === null) return 'auto'
+  if (devices.length > 1) throw usageError('--device', 'one index, with --library', devices.join(','))
+  return devices[0]
 }
 
 function printReport({ print, style }: Context, report: ConformanceReport): void {

@@ -92,11 +92,11 @@ export function appendCase(given: Partial<AppendSpec>): Case {
     name: appendName(spec),
     problem: () => (spec.tokens > 0 ? problem : null),
     async run(bench) {
-      const inputs = appendInputs(spec, problem, bench.random)
+      const inputs = bench.shared('inputs', (random) => appendInputs(spec, problem, random))
       const { cache, flat } = uploadStorage(bench, layout, inputs.storage)
       launch(bench, spec, inputs, cache)
       const download = flat.download()
-      const expected = appendOracle(inputs)
+      const expected = bench.shared('cache', () => appendOracle(inputs))
       return compareCaches(inputs, expected, (await download) as HostArray)
     },
   }

@@ -17,6 +17,11 @@ export interface Bench {
   readonly seed: number
   /** Seeded by `seed` and the case's name. */
   readonly random: Random
+  /**
+   * What `make` returned when this case first asked under this name, on whichever device: inputs and expected results are
+   * the same for all. `make` draws from a stream of its own, seeded like `random`, which devices share.
+   */
+  shared<T>(name: string, make: (random: Random) => T): T
   /** Multiplications the oracle may spend on the case. */
   readonly budget: number
   readonly signal: AbortSignal | undefined

@@ -1,7 +1,8 @@
 import { type DecodePlan, isPolymlaError, type KvStorage, type Stream, type Tensor } from '@polymla/core'
 import { type Comparison, compareBits, indexIn } from '../compare.js'
 import { type DenseInputs, denseEmptyRows, denseOracle } from '../oracle/dense.js'
-import { chooseRows } from '../oracle/rows.js'
+import { chooseRows, type ExpectedRows } from '../oracle/rows.js'
+import type { Random } from '../random.js'
 import { type PathTolerance, TOLERANCES } from '../tolerances.js'
 import { type Bench, type Case, CaseSkipped } from './case.js'
 import { checkRows, type FoundRows } from './check-rows.js'
@@ -17,11 +18,11 @@ export function denseCase(given: Partial<DenseSpec>): Case {
     name,
     problem: (seed) => denseShape(spec, seed, name).problem,
     async run(bench) {
-      const inputs = denseInputs(spec, denseShape(spec, bench.seed, name), bench.random)
+      const inputs = sharedInputs(bench, spec, name)
       const rig = new DenseRig(bench, inputs, spec)
       rig.update()
       rig.run()
-      return rig.verify()
+      return rig.verify(rig.results(), sharedRows(bench, inputs))
     },
   }
 }
@@ -34,7 +35,7 @@ export function invariantCase(given: Partial<DenseSpec>): Case {
     name,
     problem: (seed) => denseShape(spec, seed, name).problem,
     async run(bench) {
-      const inputs = denseInputs(spec, denseShape(spec, bench.seed, name), bench.random)
+      const inputs = sharedInputs(bench, spec, name)
       const rig = new DenseRig(bench, inputs, spec)
       rig.update()
       rig.run()
@@ -49,9 +50,25 @@ export function invariantCase(given: Partial<DenseSpec>): Case {
         const expected = together.out.subarray(request * perRequest, (request + 1) * perRequest)
         comparisons.push(compareBits(`out of request ${request}`, expected, found.out, indexIn(rig.outShape)))
       }
-      return [...comparisons, ...(await rig.verify(together))]
+      return [...comparisons, ...(await rig.verify(together, sharedRows(bench, inputs)))]
     },
   }
+}
+
+function sharedInputs(bench: Bench, spec: DenseSpec, name: string): DenseInputs {
+  return bench.shared('inputs', (random) => denseInputs(spec, denseShape(spec, bench.seed, name), random))
+}
+
+function sharedRows(bench: Bench, inputs: DenseInputs): ExpectedRows {
+  return bench.shared('rows', (random) => expectedRows(inputs, bench.budget, random))
+}
+
+/** The oracle's results within a budget. */
+function expectedRows(inputs: DenseInputs, budget: number, random: Random): ExpectedRows {
+  const { queryTokens, heads, valueDim, cache } = inputs.problem
+  const cost = (request: number) => inputs.lengths[request] * (cache.headDim + valueDim)
+  const grid = { batch: inputs.batch, queryTokens, heads, cost }
+  return denseOracle(inputs, chooseRows(grid, budget, random))
 }
 
 /** The inputs of one request of a batch, under the same problem. */
@@ -152,18 +169,15 @@ export class DenseRig {
     return { queryTokens, heads, dtype: outDtype, out, lse: lse as Float32Array | null, empty }
   }
 
-  /** Compares results with the oracle's, within the bench's budget. The oracle computes while the device does. */
-  async verify(found: FoundRows | Promise<FoundRows> = this.results()): Promise<Comparison[]> {
-    const { inputs } = this
-    const { queryTokens, heads, valueDim, cache } = inputs.problem
-    const cost = (request: number) => inputs.lengths[request] * (cache.headDim + valueDim)
-    const rows = chooseRows(
-      { batch: inputs.batch, queryTokens, heads, cost },
-      this.#bench.budget,
-      this.#bench.random,
-    )
-    const expected = denseOracle(inputs, rows)
-    return checkRows(await found, expected, denseTolerance(inputs))
+  /**
+   * Compares results with the oracle's, within the bench's budget. The oracle computes while the device does: arguments are
+   * evaluated in this order.
+   */
+  async verify(
+    found: FoundRows | Promise<FoundRows> = this.results(),
+    expected = expectedRows(this.inputs, this.#bench.budget, this.#bench.random),
+  ): Promise<Comparison[]> {
+    return checkRows(await found, expected, denseTolerance(this.inputs))
   }
 }
 

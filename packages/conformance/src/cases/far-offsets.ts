@@ -101,14 +101,16 @@ export function farCase(format: 'bf16' | 'e4m3'): Case {
     problem: (seed) => far(seed).problem,
     async run(bench) {
       const { shape, problem } = far(bench.seed)
-      const inputs = denseInputs(spec, shape, bench.random)
+      const inputs = bench.shared('inputs', (random) => denseInputs(spec, shape, random))
       const cache = farStorage(bench, problem.cache, inputs.storage, shape.problem.cache)
       const rig = new DenseRig(bench, { ...inputs, problem }, spec, cache)
       rig.update()
       rig.run()
       const { heads, queryTokens } = problem
       const grid = { batch: spec.batch, queryTokens, heads, cost: () => spec.keys * 1088 }
-      const expected = denseOracle(inputs, chooseRows(grid, bench.budget, bench.random))
+      const expected = bench.shared('rows', (random) =>
+        denseOracle(inputs, chooseRows(grid, bench.budget, random)),
+      )
       return checkRows(await rig.results(), expected, denseTolerance(inputs))
     },
   }

@@ -60,7 +60,7 @@ export function mergeCase(given: Partial<MergeSpec>): Case {
     name: mergeName(spec),
     problem: () => (batch > 0 ? problem : null),
     async run(bench) {
-      const inputs = mergeInputs(spec, problem, bench.random)
+      const inputs = bench.shared('inputs', (random) => mergeInputs(spec, problem, random))
       const place = strided ? uploadStrided : upload
       const out = guardedOutput(bench, 'out', outDtype, [batch, queryTokens, heads, valueDim])
       const lse = withLse ? guardedOutput(bench, 'lse', 'f32', [batch, heads, queryTokens]) : null
@@ -71,7 +71,7 @@ export function mergeCase(given: Partial<MergeSpec>): Case {
         lse: (lse?.tensor ?? null) as Tensor<'f32'> | null,
       })
       const downloads = Promise.all([out.download(), lse?.download() ?? null])
-      const expected = mergeOracle(inputs)
+      const expected = bench.shared('rows', () => mergeOracle(inputs))
       const [foundOut, foundLse] = await downloads
       const found = {
         queryTokens,

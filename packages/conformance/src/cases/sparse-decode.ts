@@ -5,9 +5,9 @@ import {
   type Stream,
   type Tensor,
 } from '@polymla/core'
-import type { Comparison } from '../compare.js'
-import { chooseRows } from '../oracle/rows.js'
+import { chooseRows, type ExpectedRows } from '../oracle/rows.js'
 import { type SparseInputs, sparseEmptyRows, sparseOracle } from '../oracle/sparse-decode.js'
+import type { Random } from '../random.js'
 import { type PathTolerance, TOLERANCES } from '../tolerances.js'
 import { type Bench, type Case, CaseSkipped } from './case.js'
 import { checkRows, type FoundRows } from './check-rows.js'
@@ -23,12 +23,24 @@ export function sparseCase(given: Parameters<typeof sparseSpec>[0]): Case {
     name,
     problem: () => sparseProblem(spec),
     async run(bench) {
-      const rig = new SparseRig(bench, sparseInputs(spec, bench.random), spec)
+      const inputs = bench.shared('inputs', (random) => sparseInputs(spec, random))
+      const rig = new SparseRig(bench, inputs, spec)
       rig.update()
       rig.run()
-      return rig.verify()
+      const found = rig.results()
+      // The oracle computes while the device does.
+      const expected = bench.shared('rows', (random) => expectedRows(inputs, bench.budget, random))
+      return checkRows(await found, expected, sparseTolerance(inputs))
     },
   }
+}
+
+/** The oracle's results within a budget. */
+function expectedRows(inputs: SparseInputs, budget: number, random: Random): ExpectedRows {
+  const { problem, batch } = inputs
+  const { queryTokens, heads, valueDim, topk, extra, cache } = problem
+  const cost = () => (topk + (extra?.topk ?? 0)) * (cache.headDim + valueDim)
+  return sparseOracle(inputs, chooseRows({ batch, queryTokens, heads, cost }, budget, random))
 }
 
 /** Sparse inputs on a device, ready to run. */
@@ -113,16 +125,6 @@ export class SparseRig {
     const [out, lse] = await Promise.all([this.out.download(), this.lse?.download() ?? null])
     const empty = sparseEmptyRows(this.inputs)
     return { queryTokens, heads, dtype: outDtype, out, lse: lse as Float32Array | null, empty }
-  }
-
-  /** Compares results with the oracle's, within the bench's budget. The oracle computes while the device does. */
-  async verify(found: FoundRows | Promise<FoundRows> = this.results()): Promise<Comparison[]> {
-    const { problem, batch } = this.inputs
-    const { queryTokens, heads, valueDim, topk, extra, cache } = problem
-    const cost = () => (topk + (extra?.topk ?? 0)) * (cache.headDim + valueDim)
-    const rows = chooseRows({ batch, queryTokens, heads, cost }, this.#bench.budget, this.#bench.random)
-    const expected = sparseOracle(this.inputs, rows)
-    return checkRows(await found, expected, sparseTolerance(this.inputs))
   }
 }
 

@@ -1,5 +1,4 @@
 import type { Stream, Tensor } from '@polymla/core'
-import type { Comparison } from '../compare.js'
 import { chooseRows } from '../oracle/rows.js'
 import { type PrefillInputs, prefillOracle, prefillVisible } from '../oracle/sparse-prefill.js'
 import { TOLERANCES } from '../tolerances.js'
@@ -15,9 +14,18 @@ export function prefillCase(given: Partial<PrefillSpec>): Case {
     name: prefillName(spec),
     problem: () => (spec.queryTokens > 0 ? prefillProblem(spec) : null),
     async run(bench) {
-      const rig = new PrefillRig(bench, prefillInputs(spec, bench.random), spec)
+      const inputs = bench.shared('inputs', (random) => prefillInputs(spec, random))
+      const rig = new PrefillRig(bench, inputs, spec)
       rig.run()
-      return rig.verify()
+      const found = rig.results()
+      // The oracle computes while the device does.
+      const expected = bench.shared('rows', (random) => {
+        const { queryTokens, heads, topk, headDim, valueDim } = inputs.problem
+        const cost = () => topk * (headDim + valueDim)
+        const grid = { batch: queryTokens, queryTokens: 1, heads, cost }
+        return prefillOracle(inputs, chooseRows(grid, bench.budget, random))
+      })
+      return checkRows(await found, expected, TOLERANCES.sparsePrefill)
     },
   }
 }
@@ -76,15 +84,6 @@ export class PrefillRig {
       maxLogits: maxLogits as Float32Array | null,
       empty: emptyRows(this.inputs),
     }
-  }
-
-  /** Compares results with the oracle's, within the bench's budget. The oracle computes while the device does. */
-  async verify(found: FoundRows | Promise<FoundRows> = this.results()): Promise<Comparison[]> {
-    const { queryTokens, heads, topk, headDim, valueDim } = this.inputs.problem
-    const cost = () => topk * (headDim + valueDim)
-    const grid = { batch: queryTokens, queryTokens: 1, heads, cost }
-    const expected = prefillOracle(this.inputs, chooseRows(grid, this.#bench.budget, this.#bench.random))
-    return checkRows(await found, expected, TOLERANCES.sparsePrefill)
   }
 }
 

@@ -107,10 +107,12 @@ async function verifyCase(
     teraflopsPerSecond: null,
   }
   const owned: Disposable[] = []
+  const random = new Random(0, name)
   const bench: Bench = {
     device,
     seed: 0,
-    random: new Random(0, name),
+    random,
+    shared: (_, make) => make(random),
     budget: 0,
     signal,
     own(handle) {
