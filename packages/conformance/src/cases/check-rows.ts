@@ -88,8 +88,9 @@ function checkZero({ queryTokens, heads, out, empty }: FoundRows, valueDim: numb
     if (!isEmpty) return
     const [row, token] = [Math.floor(i / queryTokens), i % queryTokens]
     const at = ((Math.floor(row / heads) * queryTokens + token) * heads + (row % heads)) * valueDim
-    const nonzero = out.subarray(at, at + valueDim).findIndex((value) => value !== 0)
-    check(nonzero < 0, `out: element ${at + nonzero} is of a row that sees no key: expected 0`)
+    for (let element = at; element < at + valueDim; element++) {
+      if (out[element] !== 0) check(false, `out: element ${element} is of a row that sees no key: expected 0`)
+    }
   })
 }
 

@@ -1,8 +1,8 @@
-import { type DecodeProblem, decodeInto, type FloatDType, type HostArray } from '@polymla/core'
-import { attend } from './attend.js'
-import { KeyStore } from './key-store.js'
-import { ExpectedRows, type Row } from './rows.js'
-import { type Visibility, visibleKeys } from './visibility.js'
+import type { DecodeProblem, FloatDType, HostArray } from '@polymla/core'
+import { attendRows } from './attend-rows.js'
+import { KeyReader } from './key-rows.js'
+import type { ExpectedRows, Row } from './rows.js'
+import { seesAny, type Visibility, visibleKeys } from './visibility.js'
 
 /** Everything a dense decode computes from, on the host. */
 export interface DenseInputs extends Visibility {
@@ -18,24 +18,22 @@ export interface DenseInputs extends Visibility {
 
 /** Results of the chosen rows (ordered by request, then token), each from the definition in `DecodeProblem`. */
 export function denseOracle(inputs: DenseInputs, rows: readonly Row[]): ExpectedRows {
-  const { problem, q, descaleQ, descaleK } = inputs
-  const { heads, queryTokens, valueDim, dtype, softmaxScale } = problem
-  const { headDim, headsKv } = problem.cache
-  const expected = new ExpectedRows(rows, valueDim)
-  const query = new Float64Array(headDim)
-  const keys = new KeyStore([{ layout: problem.cache, storage: inputs.storage }], descaleK)
-  let visible: readonly number[] = []
-  let of = -1
-  rows.forEach(({ request, token, head }, i) => {
-    const queryToken = request * queryTokens + token
-    if (of !== queryToken) visible = visibleTokens(inputs, request, token)
-    of = queryToken
-    decodeInto(q, (queryToken * heads + head) * headDim, query, 0, headDim, dtype)
-    const headKv = Math.floor(head / (heads / headsKv))
-    const keyRows = visible.map((at) => keys.rowOf(0, at, headKv))
-    expected.set(i, attend(query, keys.values, keyRows, valueDim, softmaxScale * descaleQ))
+  const { problem, q, storage, descaleQ, descaleK } = inputs
+  const { heads, queryTokens, valueDim, dtype, softmaxScale, cache } = problem
+  const keys = new KeyReader([{ layout: cache, storage }], descaleK)
+  const headKvOf = ({ head }: Row) => Math.floor(head / (heads / cache.headsKv))
+  return attendRows({
+    rows,
+    q,
+    dtype,
+    valueDim,
+    scale: softmaxScale * descaleQ,
+    keys,
+    headKvOf,
+    queryOf: ({ request, token, head }) => (request * queryTokens + token) * heads + head,
+    visible: (row) =>
+      visibleTokens(inputs, row.request, row.token).map((token) => keys.rowOf(0, token, headKvOf(row))),
   })
-  return expected
 }
 
 /** 1 for every row that sees no key, as [batch, heads, queryTokens]. */
@@ -44,7 +42,7 @@ export function denseEmptyRows(inputs: DenseInputs): Uint8Array {
   const empty = new Uint8Array(inputs.batch * heads * queryTokens)
   for (let request = 0; request < inputs.batch; request++) {
     for (let token = 0; token < queryTokens; token++) {
-      if (visibleKeys(inputs, request, token).length > 0) continue
+      if (seesAny(inputs, request, token)) continue
       for (let head = 0; head < heads; head++) empty[(request * heads + head) * queryTokens + token] = 1
     }
   }
@@ -52,7 +50,7 @@ export function denseEmptyRows(inputs: DenseInputs): Uint8Array {
 }
 
 /** Where in the cache the keys lie that a query token sees. */
-function visibleTokens(inputs: DenseInputs, request: number, token: number): number[] {
+function visibleTokens(inputs: DenseInputs, request: number, token: number): Int32Array {
   const { blockTable, width, pageSize } = inputs
   return visibleKeys(inputs, request, token).map(
     (key) => blockTable[request * width + Math.floor(key / pageSize)] * pageSize + (key % pageSize),

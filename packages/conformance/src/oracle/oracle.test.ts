@@ -1,18 +1,30 @@
+import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import {
   appendKvProblem,
   decodeProblem,
   fromFloat32,
+  type HostArray,
+  hostArray,
+  KV_FORMATS,
+  type KvFormat,
   kvLayout,
   mergeStatesProblem,
   readToken,
   sparseDecodeProblem,
   sparsePrefillProblem,
+  storageDType,
+  storageLength,
   writeToken,
 } from '@polymla/core'
 import { describe, expect, test } from 'vitest'
+import { Random } from '../random.js'
 import { appendOracle } from './append-kv.js'
-import { attend } from './attend.js'
+import { Attention } from './attend.js'
 import { type DenseInputs, denseEmptyRows, denseOracle } from './dense.js'
+import { FREE, heap } from './kernels.js'
+import { SOURCE_HASH } from './kernels-code.js'
+import { KeyReader } from './key-rows.js'
 import { mergeOracle } from './merge-states.js'
 import { sparseEmptyRows, sparseOracle } from './sparse-decode.js'
 import { prefillOracle } from './sparse-prefill.js'
@@ -22,22 +34,95 @@ const WIDTH = 16
 const vector = (...numbers: number[]) => [...numbers, ...Array(WIDTH - numbers.length).fill(0)]
 const E = Math.E
 
+/** Attention over keys in float32. */
+function attend(q: number[], keys: number[], rows: number[], valueDim: number, scale: number) {
+  const pageSize = Math.max(keys.length / WIDTH, 1)
+  const layout = kvLayout({ format: 'f32', pages: 1, pageSize, headDim: WIDTH })
+  const attention = new Attention(new KeyReader([{ layout, storage: Float32Array.from(keys) }], 1), valueDim)
+  return attention.attend(Float64Array.from(q), Int32Array.from(rows), scale)
+}
+
 test('attend, by hand', () => {
   // Logits 0 and ln 3: weights 1/4 and 3/4.
-  const keys = Float32Array.from([...vector(0, 4), ...vector(1, 8), ...vector(9, 9)])
-  const row = attend(Float64Array.from(vector(Math.log(3))), keys, [0, 1], 2, 1)
+  const keys = [...vector(0, 4), ...vector(1, 8), ...vector(9, 9)]
+  const [row] = attend(vector(Math.log(3)), keys, [0, 1], 2, 1)
   expect([...row.out]).toEqual([expect.closeTo(0.75, 12), expect.closeTo(7, 12)])
   expect(row.lse).toBeCloseTo(Math.log(4), 12)
   expect(row.maxLogit).toBeCloseTo(Math.log(3), 12)
 })
 
 test('attend over nothing', () => {
-  const row = attend(new Float64Array(WIDTH), new Float32Array(0), [], 2, 1)
+  const [row] = attend(vector(1), [], [], 2, 1)
   expect(row).toEqual({
     out: new Float64Array(2),
     lse: Number.POSITIVE_INFINITY,
     maxLogit: Number.NEGATIVE_INFINITY,
   })
+})
+
+test('attend, straight from the formula, for any number of queries and keys', () => {
+  const random = new Random(1)
+  const numbers = (count: number) => Array.from({ length: count }, () => Math.fround(random.normal()))
+  const keys = numbers(40 * WIDTH)
+  for (const [queries, count] of [
+    [1, 1],
+    [2, 3],
+    [3, 4],
+    [5, 37],
+    [1, 1500],
+  ]) {
+    const q = numbers(queries * WIDTH)
+    const rows = Array.from({ length: count }, () => random.integer(0, 39))
+    attend(q, keys, rows, 6, 0.3).forEach(({ out, lse, maxLogit }, query) => {
+      const logits = rows.map(
+        (row) =>
+          0.3 *
+          q.slice(query * WIDTH).reduce((sum, x, i) => sum + (i < WIDTH ? x * keys[row * WIDTH + i] : 0), 0),
+      )
+      const total = logits.reduce((sum, logit) => sum + Math.exp(logit), 0)
+      expect(lse).toBeCloseTo(Math.log(total), 11)
+      expect(maxLogit).toBeCloseTo(Math.max(...logits), 11)
+      out.forEach((value, dim) => {
+        const sum = rows.reduce((sum, row, j) => sum + Math.exp(logits[j]) * keys[row * WIDTH + dim], 0)
+        expect(value).toBeCloseTo(sum / total, 11)
+      })
+    })
+  }
+})
+
+test.each(Object.keys(KV_FORMATS) as KvFormat[])('keys of %s are read as core reads them', (format) => {
+  const packed = KV_FORMATS[format].packed
+  const headsKv = packed ? 1 : 3
+  const tight = kvLayout({ format, pages: 3, pageSize: 5, headsKv, headDim: packed?.headDim ?? 48 })
+  const layout = kvLayout({ ...tight, pageStride: tight.pageStride + 16 })
+  const storage = hostArray(storageDType(layout), storageLength(layout)) as HostArray
+  const random = new Random(2)
+  const bytes = new Uint8Array(storage.buffer)
+  for (let i = 0; i < bytes.length; i++) bytes[i] = random.bits()
+  const reader = new KeyReader(
+    [
+      { layout, storage },
+      { layout, storage },
+    ],
+    0.3,
+  )
+  const row = FREE + reader.bytes
+  reader.place(FREE)
+  const expected = new Float32Array(layout.headDim)
+  for (let token = 0; token < 15; token++) {
+    for (let head = 0; head < headsKv; head++) {
+      readToken(layout, storage, Math.floor(token / 5), token % 5, head, expected, 0, 0.3)
+      for (const cache of [0, 1]) {
+        reader.read(reader.rowOf(cache, token, head), row)
+        expect(heap.f32.slice(row / 4, row / 4 + layout.headDim)).toEqual(expected)
+      }
+    }
+  }
+})
+
+test('the compiled kernels are those of assembly/attend.ts', () => {
+  const source = readFileSync(new URL('../../assembly/attend.ts', import.meta.url))
+  expect(createHash('sha256').update(source).digest('hex')).toBe(SOURCE_HASH)
 })
 
 /** Keys j (1, then j, then zeros) in pages of 2 with page ids 2, 0; queries of zeros: out[1] is the mean of the j seen. */

@@ -1,18 +1,10 @@
-import {
-  decodeInto,
-  type FloatDType,
-  type HostArray,
-  type KvLayout,
-  type SparseDecodeProblem,
-} from '@polymla/core'
-import { applySink, attend } from './attend.js'
-import { KeyStore } from './key-store.js'
-import { ExpectedRows, type Row } from './rows.js'
+import type { FloatDType, HostArray, SparseDecodeProblem } from '@polymla/core'
+import { attendRows } from './attend-rows.js'
+import { KeyReader, type Keys } from './key-rows.js'
+import type { ExpectedRows, Row } from './rows.js'
 
 /** Indices into one cache, and how many of them count. */
-export interface SparseKeys {
-  readonly layout: KvLayout
-  readonly storage: HostArray
+export interface SparseKeys extends Keys {
   readonly topk: number
   /** [batch, queryTokens, topk]: page · pageSize + offset */
   readonly indices: Int32Array
@@ -37,26 +29,24 @@ export interface SparseInputs {
 export function sparseOracle(inputs: SparseInputs, rows: readonly Row[]): ExpectedRows {
   const { problem, q, sink, main, extra, descaleK } = inputs
   const { heads, queryTokens, valueDim, dtype, softmaxScale } = problem
-  const { headDim } = problem.cache
-  const expected = new ExpectedRows(rows, valueDim)
-  const query = new Float64Array(headDim)
   const caches = extra ? [main, extra] : [main]
-  const keys = new KeyStore(caches, descaleK)
-  let of = -1
-  let seen: number[] = []
-  rows.forEach(({ request, token, head }, i) => {
-    const queryToken = request * queryTokens + token
-    if (of !== queryToken) {
-      seen = caches.flatMap((from, cache) =>
-        Array.from(visible(inputs, from, request, token), (index) => keys.rowOf(cache, index, 0)),
-      )
-    }
-    of = queryToken
-    decodeInto(q, (queryToken * heads + head) * headDim, query, 0, headDim, dtype)
-    const row = attend(query, keys.values, seen, valueDim, softmaxScale)
-    expected.set(i, sink ? applySink(row, sink[head]) : row)
+  const keys = new KeyReader(caches, descaleK)
+  return attendRows({
+    rows,
+    q,
+    dtype,
+    valueDim,
+    scale: softmaxScale,
+    keys,
+    sink,
+    queryOf: ({ request, token, head }) => (request * queryTokens + token) * heads + head,
+    visible: ({ request, token }) =>
+      Int32Array.from(
+        caches.flatMap((from, cache) =>
+          Array.from(visible(inputs, from, request, token), (index) => keys.rowOf(cache, index, 0)),
+        ),
+      ),
   })
-  return expected
 }
 
 /** 1 for every row that sees no key, as [batch, heads, queryTokens]. */

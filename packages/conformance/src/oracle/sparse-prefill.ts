@@ -1,12 +1,7 @@
-import {
-  decodeInto,
-  type FloatDType,
-  type HostArray,
-  type SparsePrefillProblem,
-  toFloat32,
-} from '@polymla/core'
-import { applySink, attend } from './attend.js'
-import { ExpectedRows, type Row } from './rows.js'
+import { type FloatDType, type HostArray, kvLayout, type SparsePrefillProblem } from '@polymla/core'
+import { attendRows } from './attend-rows.js'
+import { KeyReader } from './key-rows.js'
+import type { ExpectedRows, Row } from './rows.js'
 
 /** Everything a sparse prefill computes from, on the host. */
 export interface PrefillInputs {
@@ -35,17 +30,18 @@ export function prefillVisible(inputs: PrefillInputs, token: number): Int32Array
 export function prefillOracle(inputs: PrefillInputs, rows: readonly Row[]): ExpectedRows {
   const { problem, q, kv, sink } = inputs
   const { heads, headDim, valueDim, dtype, softmaxScale } = problem
-  const expected = new ExpectedRows(rows, valueDim)
-  const query = new Float64Array(headDim)
-  const keys = toFloat32(kv, dtype)
-  let seen: ArrayLike<number> = []
-  let of = -1
-  rows.forEach(({ request, head }, i) => {
-    if (of !== request) seen = prefillVisible(inputs, request)
-    of = request
-    decodeInto(q, (request * heads + head) * headDim, query, 0, headDim, dtype)
-    const row = attend(query, keys, seen, valueDim, softmaxScale)
-    expected.set(i, sink ? applySink(row, sink[head]) : row)
+  // An unpaged tensor is a cache of one page.
+  const format = dtype === 'f16' ? 'fp16' : dtype
+  const layout = kvLayout({ format, pages: 1, pageSize: Math.max(problem.keys, 1), headDim })
+  return attendRows({
+    rows,
+    q,
+    dtype,
+    valueDim,
+    scale: softmaxScale,
+    keys: new KeyReader([{ layout, storage: kv }], 1),
+    sink,
+    queryOf: ({ request, head }) => request * heads + head,
+    visible: ({ request }) => prefillVisible(inputs, request),
   })
-  return expected
 }

@@ -13,13 +13,26 @@ export interface Visibility {
 }
 
 /** Keys of a request, in order, that query token `token` sees: inside the length, the mask and the cache. */
-export function visibleKeys(v: Visibility, request: number, token: number): number[] {
-  const keys: number[] = []
+export function visibleKeys(v: Visibility, request: number, token: number): Int32Array {
+  const keys = new Int32Array(v.lengths[request])
+  let count = 0
   for (let key = 0; key < v.lengths[request]; key++) {
-    const page = v.blockTable[request * v.width + Math.floor(key / v.pageSize)]
-    if (page >= 0 && page < v.pages && sees(v, request, token, key)) keys.push(key)
+    if (inCache(v, request, key) && sees(v, request, token, key)) keys[count++] = key
   }
-  return keys
+  return keys.subarray(0, count)
+}
+
+/** Whether query token `token` sees a key at all. */
+export function seesAny(v: Visibility, request: number, token: number): boolean {
+  for (let key = 0; key < v.lengths[request]; key++) {
+    if (inCache(v, request, key) && sees(v, request, token, key)) return true
+  }
+  return false
+}
+
+function inCache({ blockTable, width, pages, pageSize }: Visibility, request: number, key: number): boolean {
+  const page = blockTable[request * width + Math.floor(key / pageSize)]
+  return page >= 0 && page < pages
 }
 
 /** The three masks of `DecodeProblem`. */
