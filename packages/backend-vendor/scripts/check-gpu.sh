@@ -6,10 +6,13 @@
 #   POLYMLA_CUDA_ARCHS=90 cmake -S . -B build/cuda -G Ninja && ninja -C build/cuda polymla_cuda
 #
 # Conformance runs in as many processes as there are processors. `full` takes longer than some machines are lent for: PART,
-# such as 2/4, is one of so many equal parts of it; bench is the benchmark alone. Uses BUNDLE/node.gz where PATH has no
-# node: cp "$(command -v node)" bundle/node && strip bundle/node && gzip bundle/node
+# such as 2/4, is one of so many equal parts of it; bench is the benchmark alone. GRID quick, after a change to a kernel: the
+# dense cases of smoke with a few seeds, and eight rows of the benchmark, in some 20 s. BENCH replaces the benchmark's
+# options, REPEATS the number of seeds. Uses BUNDLE/node.gz where PATH has no node:
+# cp "$(command -v node)" bundle/node && strip bundle/node && gzip bundle/node
 #
-# Leaves OUT/conformance-*.json, OUT/bench.json and OUT/summary.txt. Exits with the number of failed cases, at most 99.
+# Leaves OUT/conformance-*.json, OUT/bench.json and OUT/summary.txt. Exits with the number of failed cases, at most 99, or
+# with 1 where the benchmark failed.
 set -uo pipefail
 bundle=$1
 library=$2
@@ -18,6 +21,9 @@ grid=${4:-standard}
 part=${5:-1/1}
 anchors=$(dirname "$0")/../../backend-cuda-hopper/bench/anchors-h200.tsv
 processes=$(nproc)
+bench=(--grid dense-h200)
+if [ "$grid" = quick ]; then bench=(--batch 32,128 --len 8192 --heads 16,32,64,128 --runs 5 --warmup 1); fi
+if [ -n "${BENCH:-}" ]; then read -ra bench <<<"$BENCH"; fi
 
 mkdir -p "$out"
 own=$(mktemp -d)
@@ -34,11 +40,22 @@ export POLYMLA_VENDOR_PLUGIN=$own/libpolymla_portable.so
 
 failed=0
 if [ "$part" != bench ]; then
-  for ((i = 1; i <= processes; i++)); do
-    shard=$(((${part%/*} - 1) * processes + i))/$((${part#*/} * processes))
-    "$node" "$bundle" conformance --device portable:0 --grid "$grid" --shard "$shard" --json \
-      >"$out/conformance-${shard/\//-of-}.json" 2>"$out/conformance-${shard/\//-of-}.log" &
-  done
+  # conform NAME OPTIONS…: in the background.
+  conform() {
+    local name=$1
+    shift
+    "$node" "$bundle" conformance --device portable:0 --json "$@" >"$out/conformance-$name.json" 2>"$out/conformance-$name.log" &
+  }
+  if [ "$grid" = quick ]; then
+    for ((seed = 0; seed < ${REPEATS:-processes}; seed++)); do
+      conform "seed-$seed" --grid smoke --filter dense/ --seed "$seed"
+    done
+  else
+    for ((i = 1; i <= processes; i++)); do
+      shard=$(((${part%/*} - 1) * processes + i))/$((${part#*/} * processes))
+      conform "${shard/\//-of-}" --grid "$grid" --shard "$shard"
+    done
+  fi
   wait
   "$node" -e '
     const { readFileSync, readdirSync } = require("fs")
@@ -69,7 +86,8 @@ fi
     return { kind: "dense.bf16", b, s_q, s_k, h_q, varlen: varlen === 1, causal: causal === 1, us }
   })))
 ' "$anchors" >"$own/anchors.json"
-"$node" "$bundle" bench --device portable:0 --grid dense-h200 --baseline "$own/anchors.json" --json >"$out/bench.json"
+"$node" "$bundle" bench --device portable:0 "${bench[@]}" --baseline "$own/anchors.json" --json >"$out/bench.json" ||
+  exit $((failed > 0 ? failed : 1))
 "$node" -e '
   const { rows } = JSON.parse(require("fs").readFileSync(process.argv[1]))
   console.log("b\ts_q\ts_k\th_q\tvarlen\tus\tTFLOP/s\tGB/s\trate of FlashMLA")

@@ -27,7 +27,7 @@
 #error "the HIP dialect is for AMD's GPUs and Hygon's DCUs; for NVIDIA's use PMLA_DIALECT_CUDA"
 #endif
 
-#define PMLA_KERNEL(threads) __global__ void __launch_bounds__(threads)
+#define PMLA_KERNEL(threads) __global__ void __launch_bounds__(threads, 1)
 #define PMLA_DEVICE __device__ __forceinline__
 #define PMLA_BOTH __host__ __device__ __forceinline__
 #define PMLA_UNROLL _Pragma("unroll")
@@ -43,6 +43,14 @@ PMLA_DEVICE int threadIndex() { return static_cast<int>(threadIdx.x); }
 PMLA_DEVICE int blockThreads() { return static_cast<int>(blockDim.x); }
 PMLA_DEVICE int64_t blockIndex() { return blockIdx.x; }
 PMLA_DEVICE int64_t blockCount() { return gridDim.x; }
+PMLA_DEVICE int again(int value) {
+#if defined(PMLA_DIALECT_CUDA)
+  asm volatile("" : "+r"(value));
+#elif defined(PMLA_DIALECT_HIP) && defined(__HIP_DEVICE_COMPILE__)
+  asm volatile("" : "+v"(value));
+#endif
+  return value;
+}
 PMLA_DEVICE void syncBlock() { __syncthreads(); }
 /** Ends a kernel that the host does not launch on the device that this code is for. */
 PMLA_DEVICE void notForThisDevice() {
@@ -71,6 +79,17 @@ PMLA_DEVICE unsigned char *sharedMemory() {
 
 PMLA_DEVICE float floatOfF16(uint16_t code) { return __half2float(__ushort_as_half(code)); }
 PMLA_DEVICE uint16_t f16OfFloat(float value) { return __half_as_ushort(__float2half_rn(value)); }
+
+/** About 2^value; 0 below the smallest normal number. */
+PMLA_DEVICE float powerOf2(float value) {
+#if defined(PMLA_DIALECT_CUDA)
+  float power;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(power) : "f"(value));
+  return power;
+#else
+  return exp2f(value);
+#endif
+}
 
 // Not contracted into fused ones.
 #if defined(PMLA_DIALECT_HIP)

@@ -6,9 +6,11 @@
 //   PMLA_PARAM             before a parameter of a kernel that is a struct
 //   PMLA_DEVICE            a function that kernels call; PMLA_BOTH: the host, too
 //   threadIndex() blockThreads() blockIndex() blockCount()
+//   again(v)               the same, but what follows from it is computed anew and not kept in registers from one use to the next
 //   syncBlock()            reached by all threads of a block
 //   shuffleXor(v, step)    the value of lane ^ step; reached by all threads of a block at a time, see below
 //   sharedMemory()         what the launch asked for; there is no other shared memory
+//   powerOf2(v)            about 2^v
 //   copy16(to, from, …)    16 bytes to shared memory, there after waitCopies and syncBlock; commitCopies ends a group
 //
 // Widths. A group is 32 neighbouring threads, whatever the hardware: shuffles stay within it, so results are the same on

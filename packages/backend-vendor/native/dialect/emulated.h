@@ -44,6 +44,7 @@ PMLA_DEVICE int threadIndex() { return emulator::thread().index; }
 PMLA_DEVICE int blockThreads() { return emulator::thread().threads; }
 PMLA_DEVICE int64_t blockIndex() { return emulator::thread().block; }
 PMLA_DEVICE int64_t blockCount() { return emulator::thread().blocks; }
+PMLA_DEVICE int again(int value) { return value; }
 PMLA_DEVICE void notForThisDevice() { emulator::trap(); }
 PMLA_DEVICE void syncBlock(const std::source_location at = std::source_location::current()) {
   emulator::syncBlock({at.file_name(), static_cast<int>(at.line())});
@@ -77,6 +78,8 @@ PMLA_DEVICE uint16_t f16OfFloat(float value) {
   return code;
 }
 #endif
+
+PMLA_DEVICE float powerOf2(float value) { return exp2f(value); }
 
 // Compiled with -ffp-contract=off.
 PMLA_DEVICE double product(double a, double b) { return a * b; }

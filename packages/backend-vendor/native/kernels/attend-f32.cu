@@ -4,11 +4,11 @@
 namespace polymla {
 
 void F32Kernels::prepare(int sharedMost) {
-  if (bytes <= sharedMost) allowShared(attendKernel<F32, Tiles, false>, bytes);
+  if (sizes.bytes <= sharedMost) allowShared(attendKernel<F32, Tiles, false>, sizes.bytes);
 }
 
 void F32Kernels::launch(const AttendParams &params, rt::Stream stream) {
-  launchKernel(attendKernel<F32, Tiles, false>, "attend", params.units(), attendThreads, bytes, stream, params);
+  launchKernel(attendKernel<F32, Tiles, false>, "attend", params.units(), attendThreads, sizes.bytes, stream, params);
 }
 
 void launchCombine(const AttendParams &params, rt::Stream stream) {

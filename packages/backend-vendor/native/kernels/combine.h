@@ -1,5 +1,5 @@
 #pragma once
-#include "attend.h"
+#include "attend-results.h"
 
 namespace polymla {
 

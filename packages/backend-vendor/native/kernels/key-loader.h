@@ -98,8 +98,7 @@ PMLA_DEVICE void loadKey(float (&numbers)[Count], const KeySet &set, const unsig
 /** Rounds a chunk of 16 bytes into shared memory. */
 template <class T> PMLA_DEVICE void storeTileChunk(unsigned char *to, const float (&numbers)[chunkOf<T>]) {
   typename T::Storage codes[chunkOf<T>];
-  PMLA_UNROLL
-  for (int i = 0; i < chunkOf<T>; i++) codes[i] = T::store(numbers[i]);
+  storeAll<T>(codes, numbers);
   uint4 chunk;
   memcpy(&chunk, codes, sizeof chunk);
   *reinterpret_cast<uint4 *>(to) = chunk;

@@ -1,6 +1,6 @@
 #pragma once
 #include "../dialect/runtime.h"
-#include "params.h"
+#include "attend-config.h"
 
 namespace polymla {
 
@@ -10,9 +10,7 @@ enum class Compute { Bf16, F16, F32 };
 /** How the attention kernel is compiled, out of those that a device has room for. */
 struct AttendKernel {
   Compute compute;
-  int rows; ///< of a block; 0: none fits
-  int keys;
-  int shared;
+  TileSizes sizes; ///< without rows: none fits
 
   /** @param sharedMost shared memory that a block of the device may have */
   static AttendKernel choose(Compute compute, int64_t rows, int sharedMost);

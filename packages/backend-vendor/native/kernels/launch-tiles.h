@@ -1,6 +1,6 @@
 #pragma once
 #include "../dialect/launch.h"
-#include "attend.h"
+#include "attend-kernel.h"
 #include "launch-attend.h"
 
 namespace polymla {
@@ -9,13 +9,13 @@ namespace polymla {
 template <class T> struct HalfKernels {
   /** Lets every kernel that a device may choose be launched on it. */
   static void prepare(int sharedMost);
-  static void launch(const AttendKernel &chosen, bool direct, const AttendParams &params, rt::Stream stream);
+  static void launch(const TileSizes &chosen, bool direct, const AttendParams &params, rt::Stream stream);
 };
 
 /** Kernels for fp32, which no matrix unit multiplies. */
 struct F32Kernels {
-  using Tiles = AttendTiles<16, 16, 576, 576, 1>;
-  static constexpr int bytes = AttendShared<F32, Tiles>::bytes;
+  using Tiles = AttendTiles<16, 16, 1, 576, 576>;
+  static constexpr TileSizes sizes{Tiles::rows, Tiles::keys, Tiles::stages, AttendShared<F32, Tiles>::bytes};
   static void prepare(int sharedMost);
   static void launch(const AttendParams &params, rt::Stream stream);
 };

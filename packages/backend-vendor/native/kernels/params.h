@@ -32,6 +32,7 @@ struct AttendParams {
   const void *q;
   uint32_t qType;        ///< pmla_dtype
   int64_t qStrides[3];   ///< request, token, head; in elements
+  bool copiesQueries;    ///< they are numbers of the kernel's type at multiples of 16 bytes
 
   KeySet keys;
   KeySet extra;          ///< with indices: after whole pages of the others; width 0: none
@@ -86,6 +87,17 @@ struct AttendParams {
     const int64_t before = numSplits[request];
     const int64_t first = 2 * (before - request) < before ? 2 * (before - request) : before;
     return first >= 0 && first + splits <= places ? first : -1;
+  }
+};
+
+/** The rows that a block works on: of a KV head, or with indices of a query token. */
+struct RowBlock {
+  int64_t first;
+  int64_t head; ///< KV head; with indices, query token
+
+  PMLA_DEVICE int64_t tokenOf(const AttendParams &p, int64_t row) const { return p.indexed ? head : row / p.group(); }
+  PMLA_DEVICE int64_t headOf(const AttendParams &p, int64_t row) const {
+    return p.indexed ? row : head * p.group() + row % p.group();
   }
 };
 

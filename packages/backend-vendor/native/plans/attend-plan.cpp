@@ -20,6 +20,13 @@ bool isDirect(const AttendKernel &kernel, const KeySet &keys) {
   return kernel.compute != Compute::F32 && keys.format == format && aligned;
 }
 
+bool isCopied(const AttendKernel &kernel, const AttendParams &params) {
+  const uint32_t type = kernel.compute == Compute::Bf16 ? PMLA_BF16 : PMLA_F16;
+  bool aligned = kernel.compute != Compute::F32 && params.qType == type && reinterpret_cast<uintptr_t>(params.q) % 16 == 0;
+  for (const int64_t stride : params.qStrides) aligned = aligned && stride % 8 == 0;
+  return aligned;
+}
+
 /** What all plans of attention have in common. */
 template <class Problem> class AttendPlan : public Plan {
 public:
@@ -63,6 +70,7 @@ protected:
   /** @param scale of the logits, in base e */
   void enqueue(AttendParams &params, double scale, rt::Stream stream) const {
     params.scaleLog2 = static_cast<float>(scale * log2e);
+    params.copiesQueries = isCopied(shape_.kernel, params);
     const bool direct = isDirect(shape_.kernel, params.keys) && (params.extra.width == 0 || isDirect(shape_.kernel, params.extra));
     launchAttend(shape_.kernel, direct, params, stream);
   }

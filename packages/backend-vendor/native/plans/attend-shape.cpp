@@ -44,11 +44,11 @@ void chooseKernel(AttendShape &shape, const DeviceTraits &traits, Compute comput
   shape.valueDim = valueDim;
   if (headDim > widest) {
     shape.why = refused("head_dim", headDim, "up to 576");
-  } else if (shape.kernel.rows == 0) {
-    shape.why = "numbers of these types are multiplied in fp32, which takes " + std::to_string(shape.kernel.shared) +
+  } else if (shape.kernel.sizes.rows == 0) {
+    shape.why = "numbers of these types are multiplied in fp32, which takes " + std::to_string(AttendKernel::least(compute)) +
                 " bytes of shared memory, and a block of this device has " + std::to_string(traits.sharedMost);
   } else {
-    shape.rowBlocks = blocksOf(rows, shape.kernel.rows);
+    shape.rowBlocks = blocksOf(rows, shape.kernel.sizes.rows);
   }
 }
 

@@ -21,8 +21,9 @@ using namespace polymla::test;
 namespace {
 
 constexpr int heads = 20;
-constexpr int headDim = 64;
-constexpr int valueDim = 32;
+// Wide enough for columns of a second wave of 128.
+constexpr int headDim = 352;
+constexpr int valueDim = 336;
 constexpr int batch = 3;
 constexpr int pageSize = 16;
 constexpr int width = 16; ///< of the block table
@@ -95,7 +96,7 @@ template <class Storage> std::vector<float> attend(OnDevice &on, Compute compute
   params.scaleLog2 = 0.3f;
   params.outScale = 1;
   const AttendKernel kernel = AttendKernel::choose(compute, heads, shared);
-  params.rowBlocks = (heads + kernel.rows - 1) / kernel.rows;
+  params.rowBlocks = (heads + kernel.sizes.rows - 1) / kernel.sizes.rows;
   launchAttend(kernel, compute != Compute::F32, params, on.stream);
   emuStreamSynchronize(on.stream);
   out.insert(out.end(), lse.begin(), lse.end());
