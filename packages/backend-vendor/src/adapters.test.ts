@@ -36,6 +36,8 @@ describe.skipIf(notRunnable)(suite('an adapter over a mock of a vendor library')
     ['musa', 'cache.format: this fork is built for bf16 alone'],
     ['hip', 'heads: there are kernels for 16 and 128 alone'],
     ['tyllm', 'heads, page_size: multiples of 16 and pages of 64 alone are compiled'],
+    ['dcu', 'page_size: pages of 64 tokens alone'],
+    ['corex', 'query_tokens: one per request alone'],
   ])('%s decodes as float64 does, and says what it lacks', async (name, reason) => {
     const backend = vendorBackend({ path: libraryOf(name) })
     const report = await runConformance({ backend, grid: 'smoke', filter: 'dense' })
@@ -44,7 +46,7 @@ describe.skipIf(notRunnable)(suite('an adapter over a mock of a vendor library')
     expect(report.skipReasons.map((skip) => skip.reason)).toContain(reason)
   })
 
-  it.each(['metax', 'musa', 'hip', 'tyllm'])('%s keeps to the ABI', async (name) => {
+  it.each(['metax', 'musa', 'hip', 'tyllm', 'dcu', 'corex'])('%s keeps to the ABI', async (name) => {
     for (const filter of CHECKS) {
       const { checks } = await runAbiSuite({ library: libraryOf(name), filter })
       expect(checks.filter(({ status }) => status === 'failed')).toEqual([])

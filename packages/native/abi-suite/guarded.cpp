@@ -1,7 +1,6 @@
 #include "guarded.h"
 
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include <cinttypes>
 #include <cstdio>
@@ -11,18 +10,25 @@
 namespace polymla::suite {
 
 Guarded::Guarded(size_t bytes) : bytes_(bytes) {
-  const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  const size_t page = Fence::pageBytes();
   mapped_ = (bytes + page - 1) / page * page + page;
   void *map = mmap(nullptr, mapped_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (map == MAP_FAILED) throw Failed{"the suite itself is out of memory"};
   map_ = static_cast<unsigned char *>(map);
-  mprotect(map_ + mapped_ - page, page, PROT_NONE);
   data_ = map_ + mapped_ - page - bytes;
+  fence_ = std::make_unique<Fence>(map_ + mapped_ - page, page, "a struct", map_ + mapped_ - page);
 }
 
-Guarded::~Guarded() { munmap(map_, mapped_); }
+Guarded::~Guarded() {
+  sealed_ = nullptr;
+  fence_ = nullptr;
+  munmap(map_, mapped_);
+}
 
-void Guarded::seal() const { mprotect(map_, mapped_, PROT_NONE); }
+void Guarded::seal() {
+  const size_t bytes = mapped_ - Fence::pageBytes();
+  if (bytes > 0) sealed_ = std::make_unique<Fence>(map_, bytes, "a struct after the call that it was for", nullptr);
+}
 
 bool isHostMemory(const void *address) {
   FILE *maps = fopen("/proc/self/maps", "re");

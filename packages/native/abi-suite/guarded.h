@@ -2,6 +2,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+
+#include "faults.h"
 
 namespace polymla::suite {
 
@@ -15,12 +18,13 @@ public:
   template <class T> T *as() const { return static_cast<T *>(data_); }
   size_t size() const { return bytes_; }
   /** From now on nothing of it may be touched. */
-  void seal() const;
+  void seal();
 
 private:
   size_t bytes_, mapped_;
   unsigned char *map_;
   void *data_;
+  std::unique_ptr<Fence> fence_, sealed_;
 };
 
 /** Whether this process may read and write an address, which tells memory of a CPU from memory of a device. */

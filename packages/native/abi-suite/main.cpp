@@ -2,8 +2,8 @@
 //                polymla-abi-suite describe LIBRARY
 //                polymla-abi-suite run LIBRARY CHECK DEVICE SEED EFFORT [KEY VALUE …]
 //
-// One check per process: a library that crashes ends a check, not a run. Answers on descriptor 3, as JSON; stdout is
-// left to the library, which is to write nothing there.
+// One check per process: a library that crashes ends a check, not a run. Answers on descriptor 3, as a line of JSON, with one
+// more before it about a crash; stdout is left to the library, which is to write nothing there.
 
 #include <unistd.h>
 
@@ -14,6 +14,7 @@
 #include <string>
 
 #include "check.h"
+#include "faults.h"
 
 namespace {
 
@@ -121,6 +122,7 @@ int main(int argc, char **argv) {
   }
   if (argc < 7 || strcmp(argv[1], "run") != 0) return usage();
   std::vector<pmla_option> options;
+  tellFaults();
   for (int i = 7; i + 1 < argc; i += 2) options.push_back({argv[i], argv[i + 1]});
   for (const Check &check : allChecks()) {
     if (strcmp(check.name, argv[3]) != 0) continue;

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <limits>
 
+#include "faults.h"
 #include "guarded.h"
 
 namespace polymla::suite {
@@ -89,10 +90,36 @@ struct Work::Tensor {
   size_t element = 0;
   std::vector<uint8_t> content{}, found{};
   void *memory = nullptr;
+  /** Memory around it that is looked at: none between fences, which the processor looks at. */
+  size_t margin = MARGIN;
+  uint8_t *at = nullptr;
+  std::unique_ptr<Fence> before{}, after{};
 
-  size_t total() const { return MARGIN + (bytes + 255) / 256 * 256 + MARGIN; }
-  uint8_t *data() const { return static_cast<uint8_t *>(memory) + MARGIN; }
+  size_t total() const { return margin == 0 ? bytes : margin + (bytes + 255) / 256 * 256 + margin; }
+  uint8_t *data() const { return at; }
+
+  void allocate(size_t size) {
+    succeed("alloc", [&](pmla_error *error) { return device.table.alloc(device, size, &memory, error); });
+    require(memory != nullptr, "alloc succeeds and gives no memory");
+    require(reinterpret_cast<uintptr_t>(memory) % 256 == 0, "alloc: memory is not aligned to 256 bytes");
+    at = static_cast<uint8_t *>(memory) + margin;
+  }
+
+  /** Takes away the whole pages before and behind it, which are of the same allocation; one side touches. */
+  void fence(Fenced side, size_t alignment) {
+    margin = 0;
+    const size_t page = Fence::pageBytes(), room = (bytes + page - 1) / page * page;
+    allocate(room + 3 * page);
+    auto *first = reinterpret_cast<uint8_t *>((reinterpret_cast<uintptr_t>(memory) + page - 1) / page * page);
+    uint8_t *const begin = first + page, *const end = begin + room;
+    at = side == Fenced::BEFORE ? begin : end - (bytes + alignment - 1) / alignment * alignment;
+    before = std::make_unique<Fence>(first, page, what, at);
+    after = std::make_unique<Fence>(end, page, what, at + bytes);
+  }
+
   ~Tensor() {
+    before = nullptr;
+    after = nullptr;
     if (memory != nullptr) device.table.release(device, memory);
   }
 };
@@ -137,7 +164,7 @@ pmla_fit askFit(const Device &device, const pmla_problem *problem) {
 Work::Work(const Device &device, const Sample &sample, const WorkOptions &options)
     : name(sample.name), device_(device), problem_(sample.problem), options_(options), random_(options.seed) {
   memset(&args_, 0, sizeof args_);
-  const Guarded block(problem_.head.size);
+  Guarded block(problem_.head.size);
   memcpy(block.data(), &problem_, block.size());
   const pmla_problem *problem = options.guarded ? block.as<pmla_problem>() : &problem_.head;
   fit_ = askFit(device, problem);
@@ -172,16 +199,17 @@ Work::~Work() {
   } catch (...) {
     // What went wrong is known already.
   }
+  setUnderWay(nullptr);
 }
 
-Work::Tensor &Work::make(const char *what, size_t bytes) {
+Work::Tensor &Work::make(const char *what, size_t bytes, size_t alignment) {
   tensors_.push_back(std::make_unique<Tensor>(device_, what, bytes));
   Tensor &tensor = *tensors_.back();
-  succeed("alloc", [&](pmla_error *error) {
-    return device_.table.alloc(device_, tensor.total(), &tensor.memory, error);
-  });
-  require(tensor.memory != nullptr, "alloc succeeds and gives no memory");
-  require(reinterpret_cast<uintptr_t>(tensor.memory) % 256 == 0, "alloc: memory is not aligned to 256 bytes");
+  if (options_.tensors == Fenced::NONE) {
+    tensor.allocate(tensor.total());
+  } else {
+    tensor.fence(options_.tensors, alignment);
+  }
   return tensor;
 }
 
@@ -203,7 +231,9 @@ void *Work::workspace(uint64_t bytes) {
   if (bytes == 0) return nullptr;
   require(bytes < uint64_t{1} << 32, text("a workspace of %llu bytes for a small problem",
                                           static_cast<unsigned long long>(bytes)));
-  return input("the workspace", std::vector<uint8_t>(static_cast<size_t>(bytes), options_.surroundings));
+  Tensor &tensor = make("the workspace", static_cast<size_t>(bytes), 256);
+  tensor.content.assign(tensor.bytes, options_.surroundings);
+  return tensor.data();
 }
 
 void Work::makeSchedules(const std::vector<int64_t> &pages, int64_t splitPages, pmla_schedule &to) {
@@ -386,15 +416,16 @@ void Work::makeCopyPages() {
 void Work::upload(Stream &stream) {
   used_ = &stream;
   for (const auto &tensor : tensors_) {
-    stream.fill(tensor->memory, options_.surroundings, tensor->total());
+    if (tensor->margin > 0) stream.fill(tensor->memory, options_.surroundings, tensor->total());
     stream.upload(tensor->data(), tensor->content.data(), tensor->bytes);
   }
 }
 
 void Work::launch(Stream &stream) {
   used_ = &stream;
+  setUnderWay(name.c_str());
   const uint32_t size = args_.decode.size;
-  const Guarded block(size);
+  Guarded block(size);
   memcpy(block.data(), &args_, size);
   const void *args = options_.guarded ? block.data() : &args_;
   const pmla_library &t = device_.table;
@@ -424,7 +455,7 @@ void Work::launch(Stream &stream) {
 void Work::download(Stream &stream) {
   for (const auto &tensor : tensors_) {
     tensor->found.assign(tensor->total(), 0);
-    stream.download(tensor->found.data(), tensor->memory, tensor->total());
+    stream.download(tensor->found.data(), tensor->data() - tensor->margin, tensor->total());
   }
 }
 
@@ -444,9 +475,9 @@ std::vector<uint8_t> Work::outputs() const {
       return std::all_of(found.begin() + static_cast<ptrdiff_t>(from), found.begin() + static_cast<ptrdiff_t>(to),
                          [&](uint8_t byte) { return byte == options_.surroundings; });
     };
-    require(outside(0, MARGIN) && outside(MARGIN + tensor->bytes, found.size()),
+    require(outside(0, tensor->margin) && outside(tensor->margin + tensor->bytes, found.size()),
             text("%s: memory around %s was written", name.c_str(), tensor->what));
-    const uint8_t *inside = found.data() + MARGIN;
+    const uint8_t *inside = found.data() + tensor->margin;
     if (tensor->isOutput) {
       require(memcmp(inside, tensor->content.data(), tensor->bytes) != 0,
               text("%s: the launch wrote nothing to %s", name.c_str(), tensor->what));
@@ -461,6 +492,14 @@ std::vector<uint8_t> Work::outputs() const {
     }
   }
   return all;
+}
+
+bool hasHostMemory(const Device &device) {
+  void *memory = nullptr;
+  succeed("alloc", [&](pmla_error *error) { return device.table.alloc(device, 4096, &memory, error); });
+  const bool isHost = isHostMemory(memory);
+  device.table.release(device, memory);
+  return isHost;
 }
 
 std::vector<Sample> doable(const Device &device, size_t most) {

@@ -13,6 +13,9 @@ namespace polymla::suite {
 /** What a library answers to a problem. Throws Failed for an answer that breaks a rule. */
 pmla_fit askFit(const Device &device, const pmla_problem *problem);
 
+/** Which sides of memory end where a page ends that must not be touched. */
+enum class Fenced { NONE, AFTER, BEFORE };
+
 /** How the inputs of a Work are made. */
 struct WorkOptions {
   uint64_t seed = 1;
@@ -20,6 +23,8 @@ struct WorkOptions {
   uint8_t surroundings = 0xff;
   /** Structs end where memory ends, and are sealed once the call that they are for has returned. */
   bool guarded = false;
+  /** Tensors begin or end there, too: on devices whose memory is the host's. */
+  Fenced tensors = Fenced::NONE;
 };
 
 /** A problem with everything that a launch of it needs, in device memory. */
@@ -50,7 +55,7 @@ private:
   template <class T = void> T *input(const char *what, std::vector<uint8_t> content);
   template <class T = void> T *output(const char *what, int64_t bytes, size_t element = 0);
   void *workspace(uint64_t bytes);
-  Tensor &make(const char *what, size_t bytes);
+  Tensor &make(const char *what, size_t bytes, size_t alignment = 1);
   void makeSchedules(const std::vector<int64_t> &pages, int64_t splitPages, pmla_schedule &to);
   void makeDecode();
   void makeSparseDecode();
@@ -76,6 +81,9 @@ private:
   } args_;
   Stream *used_ = nullptr;
 };
+
+/** Whether what `alloc` gives is memory of this process. */
+bool hasHostMemory(const Device &device);
 
 /** Those of the samples that the device does, at most that many. Throws Skipped where there are none. */
 std::vector<Sample> doable(const Device &device, size_t most);

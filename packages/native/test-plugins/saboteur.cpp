@@ -119,6 +119,18 @@ pmla_status strayDecode(pmla_plan plan, pmla_stream stream, const pmla_decode_ar
   return status != PMLA_OK ? status : good.fill(stream, (char *)args->out - 1, 0, 1, error);
 }
 
+/* One byte more than q has. */
+pmla_status greedyDecode(pmla_plan plan, pmla_stream stream, const pmla_decode_args *args, pmla_error *error) {
+  (void)((const volatile char *)args->q)[args->batch * args->q_strides[0] * 2];
+  return good.decode(plan, stream, args, error);
+}
+
+/* One element before the block table. */
+pmla_status earlyDecode(pmla_plan plan, pmla_stream stream, const pmla_decode_args *args, pmla_error *error) {
+  (void)((const volatile int32_t *)args->block_table)[-1];
+  return good.decode(plan, stream, args, error);
+}
+
 pmla_status gapDecode(pmla_plan plan, pmla_stream stream, const pmla_decode_args *args, pmla_error *error) {
   const pmla_status status = good.decode(plan, stream, args, error);
   return status != PMLA_OK ? status : good.fill(stream, (char *)args->out + 64, 0xff, 4, error);
@@ -208,6 +220,8 @@ void spoil() {
   }
   if (is("short copy")) spoilt.copy = shortCopy;
   if (is("stray write")) spoilt.decode = strayDecode;
+  if (is("read past the end")) spoilt.decode = greedyDecode;
+  if (is("read before the beginning")) spoilt.decode = earlyDecode;
   if (is("gap in the output")) spoilt.decode = gapDecode;
   if (is("output on stdout")) spoilt.decode = printingDecode;
   if (is("exit in a launch")) spoilt.decode = exitingDecode;

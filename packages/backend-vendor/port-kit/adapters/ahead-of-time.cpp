@@ -13,6 +13,7 @@ aot::Shape shapeOf(const port::Decode &p) {
 
 class Plan {
 public:
+  static constexpr bool FP8 = false;
   explicit Plan(const port::Decode &problem) : problem_(problem), program_(aot::compile(shapeOf(problem))) {}
 
   static const char *whyNot(const port::Decode &p) {

@@ -9,6 +9,7 @@ namespace {
 
 class Plan {
 public:
+  static constexpr bool FP8 = false;
   explicit Plan(const port::Decode &problem) : problem_(problem) {}
 
   static const char *whyNot(const port::Decode &p) {

@@ -1,4 +1,4 @@
-// What the adapters below have in common: dense decode of 576 by 512 in 16 bits over a paged cache, one plan per problem.
+// What the adapters below have in common: dense decode of 576 by 512 over a paged cache, one plan per problem.
 #pragma once
 
 #include "../worked/device.h"
@@ -14,14 +14,16 @@ inline bool isWhole(const pmla_problem *problem) {
   return problem->op != PMLA_OP_DECODE || problem->size >= sizeof(Decode);
 }
 
-/** What no fork of that lineage does; NULL when there is nothing of it, and `read` is the problem. */
-inline const char *whyNotDecode(const pmla_problem *problem, Decode &read) {
+/** What no fork of that lineage does; NULL when there is nothing of it, and `read` is the problem. `fp8`: e4m3, too. */
+inline const char *whyNotDecode(const pmla_problem *problem, Decode &read, bool fp8) {
   if (problem->op != PMLA_OP_DECODE) return "op: the vendor's library has dense decode alone";
   if (pmla_read(&read, sizeof read, problem, sizeof read) != PMLA_OK) return "problem: its struct is not of version 1.0";
-  if (read.cache.format != PMLA_KV_BF16 && read.cache.format != PMLA_KV_F16) return "cache.format: only bf16 and fp16";
-  if (read.q_dtype != read.cache.format || read.out_dtype != read.q_dtype) {
-    return "q_dtype, out_dtype: the cache's type alone";
+  const bool isFp8 = fp8 && read.cache.format == PMLA_KV_E4M3;
+  if (read.cache.format != PMLA_KV_BF16 && read.cache.format != PMLA_KV_F16 && !isFp8) {
+    return fp8 ? "cache.format: only bf16, fp16 and e4m3" : "cache.format: only bf16 and fp16";
   }
+  if (read.q_dtype != read.cache.format) return "q_dtype: the cache's type alone";
+  if (read.out_dtype != (isFp8 ? uint32_t{PMLA_BF16} : read.q_dtype)) return "out_dtype: that of q, bf16 for e4m3";
   if (read.mask != PMLA_MASK_NONE && read.mask != PMLA_MASK_CAUSAL) return "mask: none or causal, no tree";
   if (read.cache.head_dim != 576 || read.value_dim != 512) return "head_dim, value_dim: 576 and 512 alone";
   if (read.cache.heads_kv != 1) return "heads_kv: 1 alone";
@@ -44,16 +46,19 @@ inline const char *whyNotDecode(const pmla_problem *problem, Decode &read) {
 }
 
 inline uint64_t rowsOf(const Decode &p) { return uint64_t(p.max_batch * p.query_tokens) * uint64_t(p.heads); }
-inline uint64_t qBytes(const Decode &p) { return (rowsOf(p) * 576 * 2 + 255) / 256 * 256; }
+inline int64_t elementBytes(const Decode &p) { return p.q_dtype == PMLA_E4M3 ? 1 : 2; }
+inline uint64_t qBytes(const Decode &p) { return (rowsOf(p) * 576 * uint64_t(elementBytes(p)) + 255) / 256 * 256; }
 
 /** The vendors' calls read q without strides: copies it, to qBytes of scratch. On a GPU that is a kernel in the stream. */
 inline void packQ(const Decode &p, const pmla_decode_args &args, void *to) {
-  const auto *q = static_cast<const uint16_t *>(args.q);
-  auto *row = static_cast<uint16_t *>(to);
+  const int64_t width = elementBytes(p);
+  const auto *q = static_cast<const char *>(args.q);
+  auto *row = static_cast<char *>(to);
   for (int64_t b = 0; b < args.batch; b++) {
     for (int64_t s = 0; s < p.query_tokens; s++) {
-      for (int64_t h = 0; h < p.heads; h++, row += 576) {
-        std::memcpy(row, q + b * args.q_strides[0] + s * args.q_strides[1] + h * args.q_strides[2], 576 * 2);
+      for (int64_t h = 0; h < p.heads; h++, row += 576 * width) {
+        const int64_t at = b * args.q_strides[0] + s * args.q_strides[1] + h * args.q_strides[2];
+        std::memcpy(row, q + at * width, size_t(576 * width));
       }
     }
   }
@@ -61,7 +66,7 @@ inline void packQ(const Decode &p, const pmla_decode_args &args, void *to) {
 
 /** A plan of a port P: P::whyNot(problem) says what this vendor lacks, P(problem) makes what launches share. */
 template <class P> const char *whyNot(const pmla_problem *problem, Decode &read) {
-  const char *why = whyNotDecode(problem, read);
+  const char *why = whyNotDecode(problem, read, P::FP8);
   return why != nullptr ? why : P::whyNot(read);
 }
 

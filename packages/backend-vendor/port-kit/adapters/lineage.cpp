@@ -18,6 +18,7 @@ using lineage::Type;
 
 class Plan {
 public:
+  static constexpr bool FP8 = false;
   explicit Plan(const port::Decode &problem) : problem_(problem), numSplits_(size_t(problem.max_batch) + 1) {}
 
   static const char *whyNot(const port::Decode &p) {

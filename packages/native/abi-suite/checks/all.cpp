@@ -14,7 +14,7 @@ std::vector<Check> allChecks() {
       {"transfers", "bytes arrive as they were sent, and host memory is the caller's when a call returns",
        checkTransfers},
       {"launches", "launches write all of their outputs and nothing else, the same bits every time", checkLaunches},
-      {"guard-pages", "nothing is touched beyond its end, and no struct after the call that it was for",
+      {"guard-pages", "no tensor or struct is touched beyond its end, and no struct after the call that it was for",
        checkGuardPages},
       {"events", "events happen in order, notify once, and hold back other streams", checkEvents},
       {"two-streams", "work on two streams at once has the results of work on one", checkStreams},

@@ -7,7 +7,6 @@
 
 #include "../allocations.h"
 #include "../check.h"
-#include "../guarded.h"
 #include "../work.h"
 
 namespace polymla::suite {
@@ -127,14 +126,9 @@ uint64_t memoryFree(const Context &context) {
 
 /** Whether the device's free memory tells what a library has lost: that of a CPU is every process's. */
 bool hasMemoryOfItsOwn(const Context &context) {
-  const pmla_library &table = context.subject.table();
-  if (table.memory_info == nullptr) return false;
+  if (context.subject.table().memory_info == nullptr) return false;
   const Device device(context.subject);
-  void *memory = nullptr;
-  succeed("alloc", [&](pmla_error *error) { return table.alloc(device, 4096, &memory, error); });
-  const bool isHost = isHostMemory(memory);
-  table.release(device, memory);
-  return !isHost;
+  return !hasHostMemory(device);
 }
 
 } // namespace

@@ -34,7 +34,7 @@ std::string checkTransfers(const Context &context) {
   for (const size_t bytes : SIZES) {
     const Memory a(device, bytes + 64), b(device, bytes + 64);
     // At the end of memory, gone when the call has returned: upload stages what it cannot copy at once.
-    const Guarded source(bytes);
+    Guarded source(bytes);
     std::vector<uint8_t> expected(bytes);
     for (auto &byte : expected) byte = static_cast<uint8_t>(random.next());
     memcpy(source.data(), expected.data(), bytes);
@@ -73,15 +73,20 @@ std::string checkLaunches(const Context &context) {
 std::string checkGuardPages(const Context &context) {
   const Device device(context.subject);
   Stream stream(device);
-  auto info = sized<pmla_device_info>();
-  context.subject.table().device_info(context.subject.device(), &info, nullptr);
   const auto all = doable(device, samples().size());
+  const bool isHost = hasHostMemory(device);
+  const auto sides = isHost ? std::vector{Fenced::AFTER, Fenced::BEFORE} : std::vector{Fenced::NONE};
   for (const Sample &sample : all) {
     Work plain(device, sample, {context.seed, 0xff, false});
-    Work guarded(device, sample, {context.seed, 0xff, true});
-    require(guarded.run(stream) == plain.run(stream), sample.name + ": results depend on where structs lie");
+    const auto expected = plain.run(stream);
+    for (const Fenced side : sides) {
+      Work guarded(device, sample, {context.seed, 0xff, true, side});
+      require(guarded.run(stream) == expected, sample.name + ": results depend on where structs and tensors lie");
+    }
   }
-  return text("problems and arguments of %zu launches", all.size());
+  const auto what = text("problems and arguments of %zu launches", all.size());
+  if (isHost) return what + ", and tensors between pages that may not be touched";
+  return what + "; around tensors in a device's memory there are no such pages, and `launches` looks at what is written there";
 }
 
 std::string checkDeviceMemory(const Context &context) {

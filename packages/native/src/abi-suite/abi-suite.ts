@@ -192,18 +192,30 @@ async function runCheck(args: readonly string[], limits: Limits) {
   return { status: 'failed' as const, message: `the library wrote on stdout: ${text}`, milliseconds }
 }
 
+/** The program's answer is a line of JSON, with one before or behind it that says what a crash was about. */
 function outcomeOf(
   report: string,
   ending: string | null,
   complaints: string,
 ): Pick<AbiCheck, 'status' | 'message'> {
-  try {
-    const { status, message } = JSON.parse(report)
+  const answers = report.split('\n').flatMap(parsed)
+  const outcome = answers.find(({ status }) => status !== undefined)
+  const note = answers.find((answer) => answer.note !== undefined)?.note
+  const why = note === undefined ? '' : `: ${note}`
+  if (outcome?.status !== undefined) {
+    const { status, message = '' } = outcome
     if (status !== 'passed' || ending === null) return { status, message }
-    return { status: 'failed', message: `the process ${ending} after the check had passed` }
+    return { status: 'failed', message: `the process ${ending} after the check had passed${why}` }
+  }
+  const said = complaints === '' ? '' : `; it said: ${complaints}`
+  return { status: 'failed', message: `the process ${ending ?? 'ended'}${why}${said}` }
+}
+
+function parsed(line: string): Partial<Pick<AbiCheck, 'status' | 'message'> & { note: string }>[] {
+  try {
+    return [JSON.parse(line)]
   } catch {
-    const said = complaints === '' ? '' : `; it said: ${complaints}`
-    return { status: 'failed', message: `the process ${ending ?? 'ended'}${said}` }
+    return []
   }
 }
 

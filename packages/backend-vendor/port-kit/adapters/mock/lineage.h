@@ -12,7 +12,7 @@
 
 namespace lineage {
 
-enum class Type { FP16, BF16 };
+enum class Type { FP16, BF16, E4M3 };
 
 /** What a fork accepts, by the readings that the table in docs/vendors.md cites. */
 struct Limits {
@@ -30,6 +30,7 @@ struct ForwardParams {
   int64_t pages, pageStride;
   bool causal;
   float softmaxScale;
+  float descaleQ = 1, descaleK = 1; // of E4M3, whose results are BF16
   const void *q; // contiguous: [batch, queryTokens, heads, headDim]
   const void *kv;
   const int *blockTable, *seqlens;
@@ -46,6 +47,13 @@ inline void getMetadata(const int *, int batch, int *metadata, int *numSplits) {
 
 inline float toFloat(Type type, uint16_t bits) {
   float value;
+  if (type == Type::E4M3) {
+    const int exponent = bits >> 3 & 15, fraction = bits & 7;
+    if (exponent == 15 && fraction == 7) return NAN;
+    value = exponent == 0 ? std::ldexp(static_cast<float>(fraction), -9)
+                          : std::ldexp(static_cast<float>(8 + fraction), exponent - 10);
+    return (bits & 128) != 0 ? -value : value;
+  }
   uint32_t wide = static_cast<uint32_t>(bits) << 16;
   if (type == Type::FP16) {
     const uint32_t sign = (bits & 0x8000u) << 16, exponent = bits >> 10 & 31, fraction = bits & 1023;
@@ -59,9 +67,14 @@ inline float toFloat(Type type, uint16_t bits) {
   return value;
 }
 
+inline float load(Type type, const void *from, int64_t at) {
+  if (type == Type::E4M3) return toFloat(type, static_cast<const uint8_t *>(from)[at]);
+  return toFloat(type, static_cast<const uint16_t *>(from)[at]);
+}
+
 inline uint16_t fromFloat(Type type, float value) {
   uint32_t wide;
-  if (type == Type::BF16) {
+  if (type != Type::FP16) {
     std::memcpy(&wide, &value, 4);
     return static_cast<uint16_t>((wide + 0x7fffu + (wide >> 16 & 1)) >> 16);
   }
@@ -76,9 +89,7 @@ inline uint16_t fromFloat(Type type, float value) {
 }
 
 inline void forwardRow(const ForwardParams &p, int b, int s, int h) {
-  const auto *q = static_cast<const uint16_t *>(p.q) +
-                  (static_cast<int64_t>(b * p.queryTokens + s) * p.heads + h) * p.headDim;
-  const auto *kv = static_cast<const uint16_t *>(p.kv);
+  const int64_t row = static_cast<int64_t>(b * p.queryTokens + s) * p.heads + h;
   const int most = p.blockTableWidth * p.pageSize;
   const int length = p.seqlens[b] < 0 ? 0 : p.seqlens[b] < most ? p.seqlens[b] : most;
   const int visible = p.causal ? length - (p.queryTokens - 1 - s) : length;
@@ -87,21 +98,23 @@ inline void forwardRow(const ForwardParams &p, int b, int s, int h) {
   for (int j = 0; j < visible; j++) {
     const int page = p.blockTable[b * p.blockTableWidth + j / p.pageSize];
     if (page < 0 || page >= p.pages) continue;
-    const uint16_t *key = kv + page * p.pageStride + static_cast<int64_t>(j % p.pageSize) * p.headDim;
+    const int64_t key = page * p.pageStride + static_cast<int64_t>(j % p.pageSize) * p.headDim;
     double score = 0;
-    for (int d = 0; d < p.headDim; d++) score += static_cast<double>(toFloat(p.type, q[d])) * toFloat(p.type, key[d]);
-    score *= static_cast<double>(p.softmaxScale);
+    for (int d = 0; d < p.headDim; d++) {
+      score += static_cast<double>(load(p.type, p.q, row * p.headDim + d)) * load(p.type, p.kv, key + d);
+    }
+    score *= static_cast<double>(p.softmaxScale) * p.descaleQ * p.descaleK;
     const double next = std::fmax(largest, score), keep = std::exp(largest - next), weight = std::exp(score - next);
     total = total * keep + weight;
     for (int d = 0; d < p.valueDim; d++) {
-      sums[static_cast<size_t>(d)] = sums[static_cast<size_t>(d)] * keep + weight * toFloat(p.type, key[d]);
+      sums[static_cast<size_t>(d)] = sums[static_cast<size_t>(d)] * keep + weight * load(p.type, p.kv, key + d);
     }
     largest = next;
   }
-  auto *out = static_cast<uint16_t *>(p.out) +
-              (static_cast<int64_t>(b * p.queryTokens + s) * p.heads + h) * p.valueDim;
+  auto *out = static_cast<uint16_t *>(p.out) + row * p.valueDim;
   for (int d = 0; d < p.valueDim; d++) {
-    out[d] = fromFloat(p.type, total > 0 ? static_cast<float>(sums[static_cast<size_t>(d)] / total) : 0.0f);
+    const double mean = total > 0 ? sums[static_cast<size_t>(d)] / total * p.descaleK : 0;
+    out[d] = fromFloat(p.type, static_cast<float>(mean));
   }
   const double lse = total > 0 ? largest + std::log(total) : std::numeric_limits<double>::infinity();
   p.lse[(b * p.heads + h) * p.queryTokens + s] = static_cast<float>(lse);
