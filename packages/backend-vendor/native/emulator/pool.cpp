@@ -7,6 +7,8 @@
 #include <mutex>
 #include <thread>
 
+#include "insist.h"
+
 namespace polymla::emulator {
 namespace {
 
@@ -15,31 +17,32 @@ struct Share {
   const std::function<void(unsigned)> &run;
   const unsigned blocks;
   std::atomic<unsigned> next{0};
-  int helpers = 0; ///< under the pool's mutex
+  int helpers = 0; ///< at work on it; under the pool's mutex
 
   void work() {
     for (unsigned block = next++; block < blocks; block = next++) run(block);
   }
 };
 
-/** Threads that help; they live as long as the process. */
+/**
+ * Threads that run blocks; they live as long as the process, and so do the thousand fibers that each of them has. Streams, which
+ * come and go, only wait for them.
+ */
 class Pool {
 public:
   Pool() {
-    const unsigned count = std::max(std::thread::hardware_concurrency(), 1u) - 1;
-    for (unsigned i = 0; i < count; i++) std::thread([this] { help(); }).detach();
+    const unsigned count = std::max(std::thread::hardware_concurrency(), 1u);
+    for (unsigned i = 0; i < count; i++) {
+      insist([this] { std::thread([this] { help(); }).detach(); });
+    }
   }
 
   void run(Share &share) {
-    {
-      const std::lock_guard hold(mutex_);
-      shares_.push_back(&share);
-    }
-    arrived_.notify_all();
-    share.work();
     std::unique_lock hold(mutex_);
+    insist([&] { shares_.push_back(&share); });
+    arrived_.notify_all();
+    left_.wait(hold, [&] { return share.helpers == 0 && share.next >= share.blocks; });
     std::erase(shares_, &share);
-    left_.wait(hold, [&] { return share.helpers == 0; });
   }
 
 private:
@@ -68,10 +71,13 @@ private:
 } // namespace
 
 void forEachBlock(unsigned blocks, const std::function<void(unsigned)> &run) {
-  static auto *const pool = new Pool;
+  static Pool *const pool = [] {
+    Pool *made;
+    insist([&] { made = new Pool; });
+    return made;
+  }();
   Share share{run, blocks};
-  if (blocks == 1) share.work();
-  else pool->run(share);
+  pool->run(share);
 }
 
 } // namespace polymla::emulator

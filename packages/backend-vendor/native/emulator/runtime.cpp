@@ -9,10 +9,13 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <new>
+#include <system_error>
 #include <thread>
 #include <tuple>
 #include <utility>
 
+#include "insist.h"
 #include "pool.h"
 
 using polymla::emulator::Launch;
@@ -56,6 +59,17 @@ thread_local emuError_t last = emuSuccess;
 emuError_t result(emuError_t code) {
   if (code != emuSuccess) last = code;
   return code;
+}
+
+/** A call that takes memory of the host: as a runtime in C, it answers with a code where there is none, and throws nothing. */
+template <class Call> emuError_t answered(Call &&call) {
+  try {
+    return call();
+  } catch (const std::bad_alloc &) {
+    return result(emuErrorMemoryAllocation);
+  } catch (const std::system_error &) {
+    return result(emuErrorMemoryAllocation); // no thread
+  }
 }
 
 /** The failure of the current device, which sticks. */
@@ -145,12 +159,16 @@ void runLaunch(int device, const Launch &launch, const std::function<void()> &ke
   if (failed(device)) return;
   std::mutex mutex;
   std::string wrong;
-  polymla::emulator::forEachBlock(launch.blocks, [&](unsigned block) {
-    std::string found = polymla::emulator::runBlock(launch, block, waves[device], kernel);
-    if (found.empty()) return;
-    const std::lock_guard hold(mutex);
-    if (wrong.empty()) wrong = std::string(launch.name) + ", block " + std::to_string(block) + ": " + found;
+  std::function<void(unsigned)> run;
+  polymla::emulator::insist([&] {
+    run = [&](unsigned block) {
+      std::string found = polymla::emulator::runBlock(launch, block, waves[device], kernel);
+      if (found.empty()) return;
+      const std::lock_guard hold(mutex);
+      if (wrong.empty()) wrong = std::string(launch.name) + ", block " + std::to_string(block) + ": " + found;
+    };
   });
+  polymla::emulator::forEachBlock(launch.blocks, run);
   if (!wrong.empty()) fail(device, emuErrorLaunchFailure, wrong);
 }
 
@@ -165,7 +183,9 @@ void heal(int device) {
 
 emuError_t launch(emuStream_t stream, const Launch &launch, std::function<void()> kernel) {
   if (launch.shared > mostShared || launch.threads > 1024) return result(emuErrorInvalidValue);
-  return enqueue(stream, [device = stream->device, launch, kernel = std::move(kernel)] { runLaunch(device, launch, kernel); });
+  return answered([&] {
+    return enqueue(stream, [device = stream->device, launch, kernel = std::move(kernel)] { runLaunch(device, launch, kernel); });
+  });
 }
 
 } // namespace polymla::emulator
@@ -223,8 +243,9 @@ emuError_t emuMalloc(void **memory, size_t bytes) {
   std::memset(*memory, 0xff, std::min(bytes, mostPoisoned));
   std::memset(static_cast<unsigned char *>(*memory) + bytes, guardByte, size - allocationGuard - bytes);
   const std::lock_guard hold(all().mutex);
-  all().allocations[*memory] = bytes;
-  return emuSuccess;
+  const emuError_t code = answered([&] { return all().allocations[*memory] = bytes, emuSuccess; });
+  if (code != emuSuccess) std::free(block);
+  return code;
 }
 
 emuError_t emuFree(void *memory) {
@@ -253,10 +274,13 @@ emuError_t emuFreeHost(void *memory) { return std::free(memory), emuSuccess; }
 
 emuError_t emuStreamCreateWithFlags(emuStream_t *stream, unsigned) {
   if (const emuError_t code = checked(); code != emuSuccess) return code;
-  *stream = new emuStream{};
-  (*stream)->device = current;
-  (*stream)->thread = std::thread(&emuStream::serve, *stream);
-  return emuSuccess;
+  return answered([&] {
+    auto made = std::make_unique<emuStream>();
+    made->device = current;
+    made->thread = std::thread(&emuStream::serve, made.get());
+    *stream = made.release();
+    return emuSuccess;
+  });
 }
 
 emuError_t emuStreamDestroy(emuStream_t stream) {
@@ -277,36 +301,48 @@ emuError_t emuStreamSynchronize(emuStream_t stream) {
 }
 
 emuError_t emuStreamWaitEvent(emuStream_t stream, emuEvent_t event, unsigned) {
-  return enqueue(stream, [recording = event->recording] {
-    std::unique_lock hold(all().mutex);
-    all().changed.wait(hold, [&] { return recording == nullptr || recording->happened; });
+  return answered([&] {
+    return enqueue(stream, [recording = event->recording] {
+      std::unique_lock hold(all().mutex);
+      all().changed.wait(hold, [&] { return recording == nullptr || recording->happened; });
+    });
   });
 }
 
 emuError_t emuMemcpyAsync(void *to, const void *from, size_t bytes, emuMemcpyKind, emuStream_t stream) {
-  return enqueue(stream, [=, device = stream->device] {
-    if (!failed(device)) std::memcpy(to, from, bytes);
+  return answered([&] {
+    return enqueue(stream, [=, device = stream->device] {
+      if (!failed(device)) std::memcpy(to, from, bytes);
+    });
   });
 }
 emuError_t emuMemsetAsync(void *to, int value, size_t bytes, emuStream_t stream) {
-  return enqueue(stream, [=, device = stream->device] {
-    if (!failed(device)) std::memset(to, value, bytes);
+  return answered([&] {
+    return enqueue(stream, [=, device = stream->device] {
+      if (!failed(device)) std::memset(to, value, bytes);
+    });
   });
 }
 emuError_t emuLaunchHostFunc(emuStream_t stream, void (*call)(void *), void *data) {
-  return enqueue(stream, [=] { call(data); });
+  return answered([&] { return enqueue(stream, [=] { call(data); }); });
 }
 
-emuError_t emuEventCreate(emuEvent_t *event) { return *event = new emuEvent{current, nullptr}, checked(); }
+emuError_t emuEventCreate(emuEvent_t *event) {
+  return answered([&] { return *event = new emuEvent{current, nullptr}, checked(); });
+}
 emuError_t emuEventCreateWithFlags(emuEvent_t *event, unsigned) { return emuEventCreate(event); }
 emuError_t emuEventDestroy(emuEvent_t event) { return delete event, emuSuccess; }
 emuError_t emuEventRecord(emuEvent_t event, emuStream_t stream) {
-  event->recording = std::make_shared<Recording>();
-  return enqueue(stream, [recording = event->recording, device = stream->device] {
-    const std::lock_guard hold(all().mutex);
-    recording->time = Clock::now();
-    recording->failed = all().failure[device] != emuSuccess;
-    recording->happened = true;
+  return answered([&] {
+    auto made = std::make_shared<Recording>();
+    const emuError_t code = enqueue(stream, [recording = made, device = stream->device] {
+      const std::lock_guard hold(all().mutex);
+      recording->time = Clock::now();
+      recording->failed = all().failure[device] != emuSuccess;
+      recording->happened = true;
+    });
+    if (code == emuSuccess) event->recording = std::move(made);
+    return code;
   });
 }
 emuError_t emuEventQuery(emuEvent_t event) {
@@ -321,9 +357,12 @@ emuError_t emuEventElapsedTime(float *milliseconds, emuEvent_t earlier, emuEvent
 }
 
 emuError_t emuStreamBeginCapture(emuStream_t stream, emuStreamCaptureMode) {
-  const std::lock_guard hold(all().mutex);
-  stream->capture = std::make_unique<emuGraph>();
-  return emuSuccess;
+  return answered([&] {
+    auto made = std::make_unique<emuGraph>();
+    const std::lock_guard hold(all().mutex);
+    stream->capture = std::move(made);
+    return emuSuccess;
+  });
 }
 emuError_t emuStreamEndCapture(emuStream_t stream, emuGraph_t *graph) {
   const std::lock_guard hold(all().mutex);
@@ -331,13 +370,15 @@ emuError_t emuStreamEndCapture(emuStream_t stream, emuGraph_t *graph) {
   return emuSuccess;
 }
 emuError_t emuGraphInstantiateWithFlags(emuGraphExec_t *made, emuGraph_t graph, unsigned long long) {
-  return *made = new emuGraph(*graph), emuSuccess;
+  return answered([&] { return *made = new emuGraph(*graph), emuSuccess; });
 }
 emuError_t emuGraphDestroy(emuGraph_t graph) { return delete graph, emuSuccess; }
 emuError_t emuGraphExecDestroy(emuGraphExec_t graph) { return delete graph, emuSuccess; }
 emuError_t emuGraphLaunch(emuGraphExec_t graph, emuStream_t stream) {
-  for (const Work &work : graph->work) {
-    if (const emuError_t code = enqueue(stream, work); code != emuSuccess) return code;
-  }
-  return emuSuccess;
+  return answered([&] {
+    for (const Work &work : graph->work) {
+      if (const emuError_t code = enqueue(stream, work); code != emuSuccess) return code;
+    }
+    return emuSuccess;
+  });
 }

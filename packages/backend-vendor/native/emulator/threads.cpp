@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "fiber.h"
+#include "insist.h"
 
 namespace polymla::emulator {
 
@@ -95,11 +96,13 @@ void BlockRunner::enterLane() {
 
 void BlockRunner::prepare(const Launch &launch, unsigned block) {
   sharedBytes_ = launch.shared - std::min(launch.shared, faults.sharedLack);
-  arena_.resize(std::max(arena_.size(), sharedBytes_ + 2 * guardBytes + 128));
+  insist([&] { arena_.resize(std::max(arena_.size(), sharedBytes_ + 2 * guardBytes + 128)); });
   const auto begin = reinterpret_cast<uintptr_t>(arena_.data()) + guardBytes;
   shared_ = arena_.data() + guardBytes + (128 - begin % 128) % 128;
   std::memset(shared_ - guardBytes, unwritten, sharedBytes_ + 2 * guardBytes);
-  while (lanes_.size() < launch.threads) lanes_.push_back(std::make_unique<Lane>(&enterLane));
+  while (lanes_.size() < launch.threads) {
+    insist([&] { lanes_.push_back(std::make_unique<Lane>(&enterLane)); });
+  }
   for (unsigned i = 0; i < launch.threads; i++) {
     Lane &made = *lanes_[i];
     static_cast<Thread &>(made) = {static_cast<int>(i), static_cast<int>(launch.threads), block, launch.blocks, shared_};
@@ -188,9 +191,13 @@ uint64_t shuffleXor(uint64_t bits, int step, Site site) {
   return self.bits;
 }
 
-void copy16(void *to, const void *from, bool present) { lane().copies.push_back({to, from, present}); }
+void copy16(void *to, const void *from, bool present) {
+  insist([&] { lane().copies.push_back({to, from, present}); });
+}
 
-void commitCopies() { lane().groups.push_back(lane().copies.size()); }
+void commitCopies() {
+  insist([&] { lane().groups.push_back(lane().copies.size()); });
+}
 
 void waitCopies(int groups) {
   Lane &self = lane();

@@ -9,6 +9,8 @@ namespace polymla {
 Device::Device(int ordinal, const DeviceTraits &traits)
     : ordinal(ordinal), traits(traits), pid_(static_cast<uint32_t>(getpid())), context_(contextOf(ordinal)) {
   const CurrentDevice current(*this);
+  // It takes nothing yet, and what follows is given back where this fails: no destructor runs.
+  staging_.emplace();
 #if defined(PMLA_RT_HAS_POOLS)
   PMLA_RT(MemPoolProps) properties{};
   properties.allocType = PMLA_RT(MemAllocationTypePinned);
@@ -17,10 +19,13 @@ Device::Device(int ordinal, const DeviceTraits &traits)
   POLYMLA_REQUIRE(PMLA_RT(MemPoolCreate)(&pool_, &properties));
   // What was released is kept for the next allocation.
   uint64_t threshold = UINT64_MAX;
-  POLYMLA_REQUIRE(PMLA_RT(MemPoolSetAttribute)(pool_, PMLA_RT(MemPoolAttrReleaseThreshold), &threshold));
-#endif
+  rt::Error code = PMLA_RT(MemPoolSetAttribute)(pool_, PMLA_RT(MemPoolAttrReleaseThreshold), &threshold);
+  if (code == PMLA_RT(Success)) code = PMLA_RT(StreamCreateWithFlags)(&memoryStream_, PMLA_RT(StreamNonBlocking));
+  if (code != PMLA_RT(Success)) static_cast<void>(PMLA_RT(MemPoolDestroy)(pool_));
+  requireRuntime(code, "PMLA_RT(StreamCreateWithFlags)");
+#else
   POLYMLA_REQUIRE(PMLA_RT(StreamCreateWithFlags)(&memoryStream_, PMLA_RT(StreamNonBlocking)));
-  staging_.emplace();
+#endif
 }
 
 Device::~Device() {

@@ -15,9 +15,9 @@ void requireRecorded(const EventHandle& event) {
 pmla_status event_new(pmla_device device, pmla_event* event, pmla_error* error) {
   return guardedOn(device, "device", error, [&](Device& open) {
     requirePointer(event, "event");
-    rt::Event made;
-    POLYMLA_REQUIRE(PMLA_RT(EventCreate)(&made));
-    *event = toHandle(new EventHandle{open, made});
+    std::unique_ptr<EventHandle> made(new EventHandle{open, nullptr});
+    POLYMLA_REQUIRE(PMLA_RT(EventCreate)(&made->event));
+    *event = toHandle(made.release());
   });
 }
 

@@ -5,6 +5,15 @@
 #include "handles.h"
 
 namespace polymla::entries {
+namespace {
+
+/** What was captured, until an executable graph has been made of it. */
+struct Captured {
+  rt::Graph graph;
+  ~Captured() { static_cast<void>(PMLA_RT(GraphDestroy)(graph)); }
+};
+
+}  // namespace
 
 pmla_status capture_begin(pmla_stream stream, pmla_error* error) {
   return guardedOn(stream, "stream", error, [&](StreamHandle& on) {
@@ -23,11 +32,10 @@ pmla_status capture_end(pmla_stream stream, pmla_graph* graph, pmla_error* error
     on.captures = false;
     rt::Graph captured = nullptr;
     POLYMLA_REQUIRE(PMLA_RT(StreamEndCapture)(on.stream, &captured));
-    rt::GraphExec made = nullptr;
-    const rt::Error code = PMLA_RT(GraphInstantiateWithFlags)(&made, captured, 0);
-    static_cast<void>(PMLA_RT(GraphDestroy)(captured));
-    requireRuntime(code, "PMLA_RT(GraphInstantiateWithFlags)");
-    *graph = toHandle(new GraphHandle{on.device, made});
+    const Captured owned{captured};
+    std::unique_ptr<GraphHandle> made(new GraphHandle{on.device, nullptr});
+    POLYMLA_REQUIRE(PMLA_RT(GraphInstantiateWithFlags)(&made->graph, captured, 0));
+    *graph = toHandle(made.release());
   });
 }
 

@@ -9,24 +9,25 @@
 
 namespace polymla {
 
-// What the handles of polymla_backend.h point to; a pmla_device is a Device.
+// What the handles of polymla_backend.h point to; a pmla_device is a Device. A handle is made before what it holds: memory may
+// run out for either, and nothing may be lost by it.
 
 struct StreamHandle {
   Device& device;
-  const rt::Stream stream;
+  rt::Stream stream;
   const bool owned;
   bool captures = false;
 };
 
 struct EventHandle {
   Device& device;
-  const rt::Event event;
+  rt::Event event;
   bool recorded = false;
 };
 
 struct GraphHandle {
   Device& device;
-  const rt::GraphExec graph;
+  rt::GraphExec graph;
 };
 
 struct PlanHandle {

@@ -15,9 +15,9 @@ void requireRange(const void* target, const void* source) {
 pmla_status stream_new(pmla_device device, void* native, pmla_stream* stream, pmla_error* error) {
   return guardedOn(device, "device", error, [&](Device& open) {
     requirePointer(stream, "stream");
-    auto made = static_cast<rt::Stream>(native);
-    if (native == nullptr) POLYMLA_REQUIRE(PMLA_RT(StreamCreateWithFlags)(&made, PMLA_RT(StreamNonBlocking)));
-    *stream = toHandle(new StreamHandle{open, made, native == nullptr});
+    std::unique_ptr<StreamHandle> made(new StreamHandle{open, static_cast<rt::Stream>(native), native == nullptr});
+    if (made->owned) POLYMLA_REQUIRE(PMLA_RT(StreamCreateWithFlags)(&made->stream, PMLA_RT(StreamNonBlocking)));
+    *stream = toHandle(made.release());
   });
 }
 
