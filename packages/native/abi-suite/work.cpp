@@ -161,9 +161,32 @@ pmla_fit askFit(const Device &device, const pmla_problem *problem) {
   return fit;
 }
 
+namespace {
+
+/** Whether the table has what launches an op: a host does not ask `fit` where it has not. */
+bool hasLaunch(const pmla_library &t, uint32_t op) {
+  switch (op) {
+  case PMLA_OP_DECODE:
+    return t.decode != nullptr;
+  case PMLA_OP_SPARSE_DECODE:
+    return t.sparse_decode != nullptr;
+  case PMLA_OP_SPARSE_PREFILL:
+    return t.sparse_prefill != nullptr;
+  case PMLA_OP_APPEND_KV:
+    return t.append_kv != nullptr;
+  case PMLA_OP_MERGE_STATES:
+    return t.merge_states != nullptr;
+  default:
+    return t.copy_pages != nullptr;
+  }
+}
+
+} // namespace
+
 Work::Work(const Device &device, const Sample &sample, const WorkOptions &options)
     : name(sample.name), device_(device), problem_(sample.problem), options_(options), random_(options.seed) {
   memset(&args_, 0, sizeof args_);
+  if (!hasLaunch(device.table, problem_.head.op)) throw Skipped{name + ": the library does not have this op"};
   Guarded block(problem_.head.size);
   memcpy(block.data(), &problem_, block.size());
   const pmla_problem *problem = options.guarded ? block.as<pmla_problem>() : &problem_.head;
@@ -507,6 +530,10 @@ std::vector<Sample> doable(const Device &device, size_t most) {
   std::vector<Sample> found;
   std::string why = "none of the samples";
   for (const Sample &sample : samples()) {
+    if (!hasLaunch(device.table, sample.problem.head.op)) {
+      why = sample.name + ": the library does not have this op";
+      continue;
+    }
     const pmla_fit fit = askFit(device, &sample.problem.head);
     if (fit.grade != PMLA_FIT_NO && found.size() < most) found.push_back(sample);
     if (fit.grade == PMLA_FIT_NO) why = sample.name + ": " + fit.why;

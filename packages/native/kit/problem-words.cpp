@@ -16,14 +16,16 @@ const char *dtypeName(uint32_t dtype) {
     return "f16";
   case PMLA_F32:
     return "f32";
-  default:
+  case PMLA_E4M3:
     return "e4m3";
+  default:
+    return "unknown dtype";
   }
 }
 
 const char *formatName(uint32_t format) {
-  static constexpr const char *NAMES[] = {"", "bf16", "fp16", "f32", "e4m3", "fp8-656", "fp8-584"};
-  return NAMES[format];
+  static constexpr const char *NAMES[] = {"unknown format", "bf16", "fp16", "f32", "e4m3", "fp8-656", "fp8-584"};
+  return NAMES[format <= PMLA_KV_FP8_584 ? format : 0];
 }
 
 [[gnu::format(printf, 1, 2)]] std::string print(const char *format, ...) {

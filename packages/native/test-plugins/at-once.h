@@ -5,6 +5,7 @@
 #pragma once
 
 #include "common.h"
+#include "rules.h"
 
 #include <time.h>
 
@@ -64,7 +65,9 @@ static inline int readOption(pmla_device device, const char *key, const char *va
 
 static inline pmla_status openDevice(int32_t index, const pmla_option *options, int32_t optionCount,
                                      pmla_device *device, pmla_error *error) {
-  pmla_device made = (pmla_device)calloc(1, sizeof *made);
+  pmla_device made;
+  if (index != 0) return fail(error, PMLA_NO_DEVICE, "there is one device", "");
+  made = (pmla_device)calloc(1, sizeof *made);
   if (made == NULL) return outOfMemory(error);
   made->index = index;
   for (int32_t i = 0; i < optionCount; i++) {
@@ -213,7 +216,8 @@ static inline void graphFree(pmla_graph graph) {
 static inline pmla_status fit(pmla_device device, const pmla_problem *problem, pmla_fit *answer,
                               pmla_error *error) {
   pmla_fit made;
-  (void)error;
+  const pmla_status status = checkProblem(problem, error);
+  if (status != PMLA_OK) return status;
   memset(&made, 0, sizeof made);
   made.size = sizeof made;
   made.grade = PMLA_FIT_TUNED;
@@ -228,8 +232,10 @@ static inline pmla_status fit(pmla_device device, const pmla_problem *problem, p
 
 static inline pmla_status planNew(pmla_device device, const pmla_problem *problem, pmla_plan *plan,
                                   pmla_error *error) {
-  pmla_plan made = (pmla_plan)calloc(1, sizeof *made);
-  (void)problem;
+  pmla_plan made;
+  const pmla_status status = checkProblem(problem, error);
+  if (status != PMLA_OK) return status;
+  made = (pmla_plan)calloc(1, sizeof *made);
   if (made == NULL) return outOfMemory(error);
   made->device = device;
   LIVE_ADD(plans, 1);

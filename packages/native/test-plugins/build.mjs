@@ -90,9 +90,11 @@ function generator() {
 }
 
 function digestOfSources() {
-  const files = readdirSync(here)
-    .filter((name) => /\.(c|cpp|h|map|txt|mjs)$/.test(name))
-    .map((name) => join(here, name))
+  const files = [here, join(here, '..', 'kit')].flatMap((folder) =>
+    readdirSync(folder)
+      .filter((name) => /\.(c|cpp|h|map|txt|mjs)$/.test(name))
+      .map((name) => join(folder, name)),
+  )
   files.push(join(here, '..', 'include', 'polymla_backend.h'))
   const hash = createHash('sha256')
   for (const file of files.sort()) hash.update(file).update(readFileSync(file))

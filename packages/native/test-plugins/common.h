@@ -36,6 +36,12 @@ static inline pmla_status fail(pmla_error *error, pmla_status status, const char
   return status;
 }
 
+/* The check that every entry begins with. */
+static inline pmla_status checkHost(const pmla_host *host, pmla_error *error) {
+  if (host != NULL && host->abi_major == PMLA_ABI_MAJOR) return PMLA_OK;
+  return fail(error, PMLA_ABI_MISMATCH, "the host has another major version of the ABI", "Use a host of version 1");
+}
+
 static inline pmla_status failOption(pmla_error *error, const char *key, const char *value) {
   char message[256];
   snprintf(message, sizeof message, "option %.60s: found \"%.60s\"", key, value);

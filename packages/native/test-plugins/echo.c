@@ -12,7 +12,10 @@ enum { PROBLEM_OFFSET = 512 };
 /* A plan is the problem that it was made for. */
 static pmla_status echoPlanNew(pmla_device device, const pmla_problem *problem, pmla_plan *plan,
                                pmla_error *error) {
-  char *made = (char *)calloc(1, sizeof(struct pmla_plan_s) + problem->size);
+  char *made;
+  const pmla_status status = checkProblem(problem, error);
+  if (status != PMLA_OK) return status;
+  made = (char *)calloc(1, sizeof(struct pmla_plan_s) + problem->size);
   if (made == NULL) return outOfMemory(error);
   ((pmla_plan)(void *)made)->device = device;
   memcpy(made + sizeof(struct pmla_plan_s), problem, problem->size);
@@ -64,8 +67,7 @@ __attribute__((constructor)) static void makeTable(void) {
 }
 
 pmla_status pmla_library_v1(const pmla_host *host, const pmla_library **library, pmla_error *error) {
-  (void)host;
-  (void)error;
-  *library = &table;
-  return PMLA_OK;
+  const pmla_status status = checkHost(host, error);
+  if (status == PMLA_OK) *library = &table;
+  return status;
 }

@@ -10,7 +10,6 @@
 #include <cstring>
 #include <limits>
 #include <utility>
-#include <vector>
 
 inline void mergeRow(const pmla_merge_states_problem &problem, const pmla_merge_states_args &args, int64_t b,
                      int64_t s, int64_t h) {
@@ -24,16 +23,21 @@ inline void mergeRow(const pmla_merge_states_problem &problem, const pmla_merge_
     const double lse = lses[p * args.lses_strides[0]];
     if (std::isfinite(lse) && lse > largest) largest = lse;
   }
-  double total = 0;
-  std::vector<double> sums(static_cast<size_t>(problem.value_dim), 0.0);
-  for (int64_t p = 0; p < problem.parts; p++) {
+  /* Allocates nothing: on a stream's thread there is nobody to tell that memory has run out. */
+  const auto weight = [&](int64_t p) {
     const double lse = lses[p * args.lses_strides[0]];
-    if (!std::isfinite(lse)) continue;
-    const double weight = std::exp(lse - largest);
-    total += weight;
-    for (size_t d = 0; d < sums.size(); d++) sums[d] += weight * outs[p * args.outs_strides[0] + int64_t(d)];
+    return std::isfinite(lse) ? std::exp(lse - largest) : 0;
+  };
+  double total = 0;
+  for (int64_t p = 0; p < problem.parts; p++) total += weight(p);
+  for (int64_t d = 0; d < problem.value_dim; d++) {
+    double sum = 0;
+    for (int64_t p = 0; p < problem.parts; p++) {
+      /* What an empty part holds may be NaN. */
+      if (weight(p) > 0) sum += weight(p) * outs[p * args.outs_strides[0] + d];
+    }
+    out[d] = total > 0 ? float(sum / total) : 0.0F;
   }
-  for (size_t d = 0; d < sums.size(); d++) out[d] = total > 0 ? float(sums[d] / total) : 0.0F;
   if (args.lse != nullptr) {
     args.lse[(b * problem.heads + h) * problem.query_tokens + s] =
         total > 0 ? float(largest + std::log(total)) : std::numeric_limits<float>::infinity();

@@ -5,9 +5,11 @@
 #include "common.h"
 #include "memory-ops.h"
 #include "memory-queue.h"
+#include "rules.h"
 
 #include <memory>
 #include <new>
+#include <string>
 
 PMLA_ELF_NOTE;
 
@@ -49,8 +51,11 @@ pmla_status guarded(pmla_error *error, Body body) {
   }
 }
 
-pmla_status enqueue(pmla_stream stream, pmla_error *error, Step step) {
+/* Making a Step takes memory, too. */
+template <typename Work>
+pmla_status enqueue(pmla_stream stream, pmla_error *error, Work &&work) {
   return guarded(error, [&] {
+    Step step(std::forward<Work>(work));
     if (stream->captured != nullptr) {
       stream->captured->push_back(std::move(step));
     } else {
@@ -83,8 +88,9 @@ bool readOption(pmla_device device, const char *key, const char *value) {
   return strcmp(key, "report") == 0 && parseReport(value, &device->report);
 }
 
-pmla_status openDevice(int32_t, const pmla_option *options, int32_t optionCount, pmla_device *device,
+pmla_status openDevice(int32_t index, const pmla_option *options, int32_t optionCount, pmla_device *device,
                        pmla_error *error) {
+  if (index != 0) return fail(error, PMLA_NO_DEVICE, "there is one device", "");
   return guarded(error, [&] {
     auto made = std::make_unique<pmla_device_s>();
     for (int32_t i = 0; i < optionCount; i++) {
@@ -261,37 +267,44 @@ void graphFree(pmla_graph graph) {
   delete graph;
 }
 
-pmla_status fit(pmla_device, const pmla_problem *problem, pmla_fit *answer, pmla_error *error) {
-  pmla_fit made{};
-  made.size = sizeof made;
-  pmla_plan_s read;
-  if (problem->op == PMLA_OP_COPY_PAGES) {
-    pmla_status status = pmla_read(&read.copy, sizeof read.copy, problem, sizeof(pmla_copy_pages_problem));
-    if (status != PMLA_OK) return fail(error, status, "the problem is not one of version 1", "");
-    made.grade = PMLA_FIT_CORRECT;
-  } else if (problem->op == PMLA_OP_MERGE_STATES) {
-    pmla_status status = pmla_read(&read.merge, sizeof read.merge, problem, sizeof(pmla_merge_states_problem));
-    if (status != PMLA_OK) return fail(error, status, "the problem is not one of version 1", "");
-    made.grade = read.merge.dtype == PMLA_F32 && read.merge.out_dtype == PMLA_F32 ? PMLA_FIT_CORRECT : PMLA_FIT_NO;
-    snprintf(made.why, sizeof made.why, "dtype %u to %u: only f32 is implemented", read.merge.dtype,
-             read.merge.out_dtype);
-  } else {
-    snprintf(made.why, sizeof made.why, "op %u: only mergeStates and copyPages are implemented", problem->op);
+/* What of a legal problem is not done here, in words; empty when it is. */
+std::string whyNot(const pmla_problem *problem) {
+  if (problem->op == PMLA_OP_COPY_PAGES) return "";
+  if (problem->op != PMLA_OP_MERGE_STATES) {
+    return "op " + std::to_string(problem->op) + ": only mergeStates and copyPages are implemented";
   }
-  return pmla_write(answer, &made, sizeof made);
+  pmla_merge_states_problem read;
+  pmla_read(&read, sizeof read, problem, sizeof read);
+  if (read.dtype == PMLA_F32 && read.out_dtype == PMLA_F32) return "";
+  return "dtype " + std::to_string(read.dtype) + " to " + std::to_string(read.out_dtype) + ": only f32 is implemented";
+}
+
+pmla_status fit(pmla_device, const pmla_problem *problem, pmla_fit *answer, pmla_error *error) {
+  const pmla_status legal = checkProblem(problem, error);
+  if (legal != PMLA_OK) return legal;
+  return guarded(error, [&] {
+    const std::string why = whyNot(problem);
+    pmla_fit made{};
+    made.size = sizeof made;
+    made.grade = why.empty() ? PMLA_FIT_CORRECT : PMLA_FIT_NO;
+    snprintf(made.why, sizeof made.why, "%s", why.c_str());
+    return pmla_write(answer, &made, sizeof made);
+  });
 }
 
 pmla_status planNew(pmla_device, const pmla_problem *problem, pmla_plan *plan, pmla_error *error) {
+  const pmla_status legal = checkProblem(problem, error);
+  if (legal != PMLA_OK) return legal;
   return guarded(error, [&] {
+    const std::string why = whyNot(problem);
+    if (!why.empty()) return fail(error, PMLA_UNSUPPORTED, why.c_str(), "");
     auto made = std::make_unique<pmla_plan_s>();
     memset(made.get(), 0, sizeof *made);
-    pmla_status status = problem->op == PMLA_OP_COPY_PAGES
-                             ? pmla_read(&made->copy, sizeof made->copy, problem, sizeof made->copy)
-                             : pmla_read(&made->merge, sizeof made->merge, problem, sizeof made->merge);
-    if (status != PMLA_OK) return fail(error, status, "the problem is not one of version 1", "");
+    // Both structs are of the union; what was checked is there.
+    pmla_read(made.get(), sizeof *made, problem, sizeof(pmla_problem));
     LIVE_ADD(plans, 1);
     *plan = made.release();
-    return status;
+    return pmla_status{PMLA_OK};
   });
 }
 
@@ -354,7 +367,8 @@ const pmla_library table = [] {
 
 }  // namespace
 
-pmla_status pmla_library_v1(const pmla_host *, const pmla_library **library, pmla_error *) {
-  *library = &table;
-  return PMLA_OK;
+pmla_status pmla_library_v1(const pmla_host *host, const pmla_library **library, pmla_error *error) {
+  const pmla_status status = checkHost(host, error);
+  if (status == PMLA_OK) *library = &table;
+  return status;
 }

@@ -32,8 +32,7 @@ __attribute__((constructor)) static void makeTable(void) {
 }
 
 pmla_status pmla_library_v1(const pmla_host *host, const pmla_library **library, pmla_error *error) {
-  (void)host;
-  (void)error;
-  *library = &table;
-  return PMLA_OK;
+  const pmla_status status = checkHost(host, error);
+  if (status == PMLA_OK) *library = &table;
+  return status;
 }
