@@ -1,5 +1,5 @@
 import { reference } from '@polymla/backend-reference'
-import { type Backend, createRuntime, type Problem } from '@polymla/core'
+import { type Backend, createRuntime, PolymlaError, type Problem } from '@polymla/core'
 import { describe, expect, test } from 'vitest'
 import { type Case, CaseSkipped, ConformanceFailure } from './cases/case.js'
 import { compare } from './compare.js'
@@ -190,6 +190,38 @@ describe('a session tells', () => {
     expect(await session.run(testCase)).toMatchObject({ status: 'passed' })
     await session.close()
     expect(session.device.disposed).toBe(true)
+  })
+})
+
+describe('strides, of which no problem tells', () => {
+  const strided = casesOf('standard').find(({ name }) => /^merge.*strided/.test(name)) as Case
+  const contiguous = casesOf('smoke').find(({ name }) => /^merge(?!.*strided)/.test(name)) as Case
+  const refusing = (message: string): Backend => {
+    const inner = reference()
+    return {
+      ...inner,
+      async open(info) {
+        const device = await inner.open(info)
+        const prepare = device.prepare.bind(device)
+        device.prepare = (problem) =>
+          Object.assign(Object.create(prepare(problem)), {
+            launch() {
+              throw new PolymlaError('POLYMLA_UNSUPPORTED', message)
+            },
+          })
+        return device
+      },
+    }
+  }
+  const sentence = 'outs.strides: only contiguous parts can be merged'
+
+  test.each([
+    ['may be refused at the launch, with the reason', strided, sentence, 'skipped'],
+    ['are no reason where there are none', contiguous, sentence, 'failed'],
+    ['do not excuse another refusal', strided, 'heads: at most 4', 'failed'],
+  ])('%s', async (_, testCase, message, status) => {
+    const found = await outcome(refusing(message), testCase)
+    expect(found).toMatchObject({ status, message: expect.stringContaining(message) })
   })
 })
 

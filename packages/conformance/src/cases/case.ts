@@ -27,6 +27,11 @@ export interface Bench {
   readonly signal: AbortSignal | undefined
   /** Told of every tensor that is uploaded as an input. */
   readonly watch?: (tensor: Tensor, data: HostArray) => void
+  /**
+   * Told before a launch gets a view with outer strides: no problem has them, so `supports` says nothing of them, and a
+   * device may refuse them at the launch.
+   */
+  readonly givesStrides?: () => void
   /** Disposes `handle` after the case, whatever happens. */
   own<T extends Disposable>(handle: T): T
   /** Opens another handle of the same device, disposed after the case; null when the suite was given an open device. */

@@ -97,6 +97,7 @@ export function uploadStrided<D extends DType>(
     if (dim === 1) return dim === shape.length - 1 ? 1 : first * inner * pitch
     return dim === shape.length - 1 ? 1 : shape.slice(dim + 1, -1).reduce((a, b) => a * b, pitch)
   })
+  bench.givesStrides?.()
   return flat.view(shape, { strides })
 }
 
