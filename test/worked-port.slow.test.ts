@@ -14,7 +14,10 @@ const steps = all.flatMap(({ mark, code }, i) => {
 })
 
 const tool = join(ROOT, 'packages/cli/dist/main.js')
-const program = join(ROOT, `packages/native/dist/native/${process.platform}-${process.arch}/polymla-abi-suite`)
+const program = join(
+  ROOT,
+  `packages/native/dist/native/${process.platform}-${process.arch}/polymla-abi-suite`,
+)
 const missing = [tool, program].find((path) => !existsSync(path))
 
 const folder = mkdtempSync(join(tmpdir(), 'polymla-worked-port-'))
