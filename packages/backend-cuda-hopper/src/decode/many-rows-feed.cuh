@@ -3,78 +3,82 @@
 #include "../ptx/mbarrier.cuh"
 #include "../ptx/tma.cuh"
 #include "many-rows-shared.cuh"
+#include "page-runs.cuh"
 
 namespace polymla {
 
-/** The third warpgroup of the many-rows kernel: the page stream, the queries, the announcements. */
+/** Warpgroup 3 of the many-rows kernel: the stream of queries and pages, the announcements. */
 template <class T>
 struct ManyRowsFeed : ManyRows<T> {
   using Base = ManyRows<T>;
   using Base::arrivalOf;
+  using Base::boxBytes;
   using Base::boxTiles;
-  using Base::groupBoxes;
-  using Base::queryThreads;
+  using Base::queryBoxes;
   using Base::rowBegin;
   using Base::rowsPerCta;
   using Base::scoreTile;
   using Base::valueBoxes;
-  using typename Base::Place;
+  using typename Base::ScoreCursor;
   using typename Base::Shared;
-  using typename Base::Slot;
+  using typename Base::ValueCursor;
 
   /** A table entry's share of 64 tokens. */
   struct Part {
     int id;
     int token;         ///< in its page
-    uint32_t present;  ///< Slot::present of the 64 tokens
+    int quarter;       ///< of the 64 tokens that the part begins at
+    bool whole;        ///< is all of them
+    uint32_t present;  ///< Shared::present of the 64 tokens
   };
 
-  /**
-   * Requests one warpgroup's share of a page, each box once the group has given back what lay there.
-   *
-   * @param withScores and the tile without values
-   * @param quarter of the page that the part begins at
-   */
-  static __device__ __forceinline__ void loadHalf(const ManyRowsMaps& maps, Shared& shared, uint32_t page,
-                                                  int half, bool withScores, int quarter, bool whole,
-                                                  const Part& part) {
-    const Place place(page);
-    Slot& slot = shared.slot[place.slot];
-    uint8_t* const target = shared.pages[place.slot] + quarter * (tileBytes / 4);
-#pragma unroll
-    for (int index = 0; index < groupBoxes; index++) {
-      const int box = half * groupBoxes + index;
-      const int tile = box * boxTiles;
-      ptx::wait(slot.empty[box], place.parity ^ 1);
-      if (quarter == 0) ptx::arriveExpect(slot.full[box], boxTiles * tileBytes);
-      ptx::loadBox(target + tile * tileBytes, whole ? &maps.box : &maps.tile, slot.full[box], 0, part.token,
-                   tile, blockIdx.z, part.id);
-      if (!whole) {
-        ptx::loadBox(target + (tile + 1) * tileBytes, &maps.tile, slot.full[box], 0, part.token, tile + 1,
-                     blockIdx.z, part.id);
-      }
-    }
-    if (!withScores) return;
-#pragma unroll
-    for (int box = 0; box < valueBoxes; box++) ptx::wait(slot.empty[box], place.parity ^ 1);
-    ptx::MBarrier& full = slot.full[valueBoxes];
-    if (quarter == 0) {
-      slot.present = part.present;
-      ptx::arriveExpect(full, tileBytes);
-    }
-    ptx::loadBox(target + scoreTile * tileBytes, &maps.tile, full, 0, part.token, scoreTile, blockIdx.z,
-                 part.id);
+  /** Requests a tile, or a box of several, of a page. */
+  static __device__ __forceinline__ void request(const CUtensorMap* map, uint8_t* target, ptx::MBarrier& full, int tile,
+                                                 const Part& part) {
+    ptx::loadBox(target, map, full, 0, part.token, tile, blockIdx.z, part.id);
   }
 
-  /** One warpgroup's share of all pages, by a warp. */
-  static __device__ void produce(const ManyRowsMaps& maps, int half, const DecodeParams<T>& params,
-                                 Shared& shared, const ScheduleRow& row) {
+  static __device__ __forceinline__ void loadValues(const ManyRowsMaps& maps, Shared& shared, const ValueCursor& at,
+                                                    int box, const Part& part) {
+    waitEmpty(shared, at);
+    ptx::MBarrier& full = shared.valueFull[at.slot];
+    uint8_t* const target = shared.values[at.slot] + part.quarter * (tileBytes / 4);
+    if (part.quarter == 0) ptx::arriveExpect(full, boxBytes);
+    request(part.whole ? &maps.box : &maps.tile, target, full, box * boxTiles, part);
+    if (!part.whole) request(&maps.tile, target + tileBytes, full, box * boxTiles + 1, part);
+  }
+
+  static __device__ __forceinline__ void loadScoreTile(const ManyRowsMaps& maps, Shared& shared, const ScoreCursor& at,
+                                                       const Part& part) {
+    ptx::wait(shared.scoreEmpty[at.slot], at.parity ^ 1);
+    ptx::MBarrier& full = shared.scoreFull[at.slot];
+    if (part.quarter == 0) {
+      shared.present[at.slot] = part.present;
+      ptx::arriveExpect(full, tileBytes);
+    }
+    request(&maps.tile, shared.scoreTiles[at.slot] + part.quarter * (tileBytes / 4), full, scoreTile, part);
+  }
+
+  /** Waits until a box of the stream may be written. One warp does, for each of them: a parity tells no more than two apart. */
+  static __device__ __forceinline__ void waitEmpty(Shared& shared, const ValueCursor& at) {
+    ptx::wait(shared.valueEmpty[at.slot], at.parity ^ 1);
+  }
+
+  /** The pages, by two warps: a request takes its thread as long as a tenth of a page takes. */
+  static __device__ void loadPages(int warp, const ManyRowsMaps& maps, const DecodeParams<T>& params, Shared& shared,
+                                   const ScheduleRow& row) {
     const int lane = threadIdx.x % 32;
     const int quarters = max(1, pageTokens / params.pageSize);
     const int shareOfPage = max(1, params.pageSize / pageTokens);
     const int perLoad = 32 / quarters;
-    uint32_t page = 0;
-    forEachPiece(params, row, [&](const Piece& piece) {
+    ValueCursor value;
+    ScoreCursor score;
+    forEachPageRun(params, row, [&](const PageRun& piece) {
+      if (warp == 0) {
+        for (int box = 0; box < queryBoxes; box++) waitEmpty(shared, value.ahead(box));
+        if (lane == 0) ptx::arrive(shared.queryTurn);
+      }
+      value = value.ahead(queryBoxes);
       const int32_t* table =
           params.blockTable + static_cast<int64_t>(piece.request) * params.blockTableStride;
       const auto entryOf = [&](int first) { return (first * quarters + lane) / shareOfPage; };
@@ -89,48 +93,87 @@ struct ManyRowsFeed : ManyRows<T> {
         const int mine = upcoming;
         upcoming = idOf(first + perLoad);
         const int count = min(perLoad, piece.endPage - first);
-        for (int index = 0; index < count; index++, page++) {
+        for (int index = 0; index < count; index++) {
           const int id = __shfl_sync(~0u, mine, index * quarters + lane * quarters / 4);
           const bool exists = static_cast<uint32_t>(id) < static_cast<uint32_t>(params.pages);
           const uint32_t present = __ballot_sync(~0u, exists) & 15;
-          const Part part{exists ? id : params.pages, (first + index) % shareOfPage * pageTokens, present};
+          // A parity tells no more than two phases apart: neither warp gets further ahead.
+          ptx::syncThreads<5, 64>();
           if (lane < 4 && lane * quarters % 4 == 0) {
-            const int owner = (first + index - piece.beginPage) % 2;
-            loadHalf(maps, shared, page, half, owner != half, lane, quarters == 1, part);
+            const Part part{exists ? id : params.pages, (first + index) % shareOfPage * pageTokens, lane, quarters == 1,
+                            present};
+            // First: its place has been free for longest.
+            if (warp == 1) loadScoreTile(maps, shared, score, part);
+#pragma unroll 1
+            for (int box = warp; box < valueBoxes; box += 2) {
+              loadValues(maps, shared, value.ahead(box), box, part);
+            }
           }
           __syncwarp();
+          value = value.ahead(valueBoxes);
+          score = score.ahead(1);
         }
       }
     });
   }
 
-  /** Query rows into K-major swizzled tiles, once the piece before has done with its own; zeros past the last
-   * row. */
-  static __device__ void loadQueries(const DecodeParams<T>& params, Shared& shared, const ScheduleRow& row) {
-    constexpr int rowChunks = queryDim * 2 / 16;
-    uint32_t parity = 1;
-    forEachPiece(params, row, [&](const Piece& piece) {
-      if (piece.endPage <= piece.beginPage) return;
-      const T* first = params.firstQuery(piece.request, blockIdx.z);
-      ptx::wait(shared.queryEmpty, parity);
-      parity ^= 1;
-#pragma unroll 2
-      for (int index = threadIdx.x % queryThreads; index < rowsPerCta * rowChunks; index += queryThreads) {
-        const int queryRow = index / rowChunks;
-        const int chunk = index % rowChunks;
+  /** `Tiles` tiles of the queries, K-major and swizzled, by a warp; zeros past the last row. */
+  template <int Tiles>
+  static __device__ __forceinline__ void copyQueries(const DecodeParams<T>& params, const Shared& shared, uint8_t* target,
+                                                     const T* source) {
+    constexpr int tileChunks = tileColumns * sizeof(T) / 16;
+    constexpr int rowsAtOnce = 32 / (Tiles * tileChunks);
+    const int lane = threadIdx.x % 32;
+    const int chunk = lane % (Tiles * tileChunks);
+    target += chunk / tileChunks * tileBytes;
+    source += chunk * 8;
+    // All places of a batch before its first copy, behind which the compiler would leave them: each takes a while.
+    constexpr int batch = 4;
+#pragma unroll 1
+    for (int first = lane / (Tiles * tileChunks); first < rowsPerCta; first += batch * rowsAtOnce) {
+      int64_t at[batch];
+#pragma unroll
+      for (int i = 0; i < batch; i++) at[i] = shared.places[first + i * rowsAtOnce].query;
+#pragma unroll
+      for (int i = 0; i < batch; i++) {
+        const int queryRow = first + i * rowsAtOnce;
         const bool present = rowBegin() + queryRow < params.rows();
-        const T* source = first + (present ? shared.places[queryRow].query : 0) + chunk * 8;
-        const int place = (chunk % 8) ^ (queryRow & 7);
-        ptx::copyAsync16(shared.q + chunk / 8 * tileBytes + queryRow * 128 + place * 16, source, present);
+        ptx::copyAsync16(target + queryRow * 128 + ((chunk ^ queryRow) & 7) * 16, source + (present ? at[i] : 0), present);
       }
-      ptx::waitCopies();
-      ptx::fenceAsyncProxy();
-      ptx::arrive(shared.queryFull);
+    }
+  }
+
+  /** The queries, ahead of the pages of each piece, by two warps. */
+  static __device__ void loadQueries(int warp, const DecodeParams<T>& params, Shared& shared, const ScheduleRow& row) {
+    ValueCursor value;
+    uint32_t turn = 0;
+    forEachPageRun(params, row, [&](const PageRun& piece) {
+      ptx::wait(shared.queryTurn, turn);
+      turn ^= 1;
+      const T* first = params.firstQuery(piece.request, blockIdx.z);
+#pragma unroll 1
+      for (int box = 0; box < queryBoxes; box++) {
+        if (box % 2 != warp) continue;
+        const ValueCursor at = value.ahead(box);
+        const T* source = first + box * boxTiles * tileColumns;
+        if (box < valueBoxes) {
+          copyQueries<boxTiles>(params, shared, shared.values[at.slot], source);
+        } else {
+          copyQueries<pageTiles - valueBoxes * boxTiles>(params, shared, shared.values[at.slot], source);
+        }
+        ptx::MBarrier& full = shared.valueFull[at.slot];
+        ptx::expectCopies(full);
+        __syncwarp();
+        if (threadIdx.x % 32 == 0) ptx::arrive(full);
+      }
+      value = value.ahead(queryBoxes);
+      // What the pages of the piece take of the ring.
+      const int next = value.slot + (piece.endPage - piece.beginPage) * valueBoxes;
+      value = {next % Base::valueSlots, value.parity ^ (next / Base::valueSlots & 1)};
     });
   }
 
-  /** Publishes each split once it is written: waiting for that would keep the consumers from their next
-   * piece. */
+  /** Publishes each split once it is written: waiting for that would keep the others from their next piece. */
   static __device__ void announce(const DecodeParams<T>& params, Shared& shared, const ScheduleRow& row) {
     if (threadIdx.x % 32 != 0) return;
     int count = 0;

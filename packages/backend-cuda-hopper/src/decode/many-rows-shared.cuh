@@ -10,94 +10,127 @@
 
 namespace polymla {
 
+/** Place in a stream that passes through `Slots` slots. */
+template <int Slots>
+struct RingCursor {
+  int slot = 0;
+  uint32_t parity = 0;
+
+  /** `count` places further on, at most Slots. */
+  __device__ __forceinline__ RingCursor ahead(int count) const {
+    const int next = slot + count;
+    return next < Slots ? RingCursor{next, parity} : RingCursor{next - Slots, parity ^ 1};
+  }
+};
+
 /**
  * Dense decode for many query rows per KV head: 64 rows per CTA.
  *
- * O of 64 rows takes half of the registers of an SM, so two warpgroups hold it, 256 columns each, and take
- * turns with the scores: warpgroup 0 has the even pages of a piece, warpgroup 1 the odd ones. Each multiplies
- * the queries with its page, takes the softmax, and leaves P in shared memory; then both multiply it with
- * their half of the page's values. While one takes a softmax, the tensor cores work for the other (the seesaw
- * schedule of FlashMLA 9241ae3).
+ * Warpgroup 2 multiplies queries with pages and takes the softmax; warpgroups 0 and 1 hold O, which is half of the
+ * registers of an SM, 256 columns each, and multiply P with the values. While warpgroup 2 takes a softmax, the tensor
+ * cores work for the others. Warpgroup 3 copies.
  *
- * Queries and two pages fill the shared memory, and what a page waits for is the time that a copy takes. So
- * every two tiles of values are given back as soon as they have been used; P lies in the tile of the page
- * that is no part of the values. A third warpgroup copies pages and queries and tells other CTAs when a split
- * is written.
+ * What a page waits for is the time that a copy takes, so the shared memory is a ring in which pages, and the queries of
+ * the next request ahead of them, are on their way as early as possible: boxes of two 64-column tiles through `values`,
+ * the columns that are no values through `scoreTiles`, whose place P then takes. More than half of the queries are kept in
+ * registers to make room for it.
+ *
+ * Both products at once would take as long as one after the other, and leave nothing to do during the next softmax: a
+ * page's values are multiplied when the next page's scores have been. But where those wait for memory, half of the values
+ * goes first, which frees some.
  */
 template <class T>
 struct ManyRows {
   static constexpr int rowsPerCta = 64;
   static constexpr int groupThreads = 128;
   static constexpr int groupWarps = groupThreads / 32;
-  static constexpr int consumerThreads = 2 * groupThreads;
-  static constexpr int threads = consumerThreads + groupThreads;
-  static constexpr int consumerRegisters = 224;
-  static constexpr int feedRegisters = 56;
-  /** Threads that copy queries. */
-  static constexpr int queryThreads = 32;
-  static constexpr int groupColumns = valueDim / 2;
-  static constexpr int groupTiles = groupColumns / tileColumns;
-  static constexpr int scoreTile = pageTiles - 1;  ///< the last 64 columns, no values: P lies here
+  /** Of the two warpgroups with values, which also merge. */
+  static constexpr int valueThreads = 2 * groupThreads;
+  static constexpr int threads = 4 * groupThreads;
 
-  using Merge = Combine<T, consumerThreads>;
+  static constexpr int scoreTile = valueDim / tileColumns;  ///< the tile without values
 
-  static constexpr int slots = 2;
-  /** A page arrives, and its values are given back, in boxes of so many tiles; the tile without values is the
-   * last. */
   static constexpr int boxTiles = 2;
-  static constexpr int valueBoxes = valueDim / tileColumns / boxTiles;
+  static constexpr int boxBytes = boxTiles * tileBytes;
+  static constexpr int valueBoxes = scoreTile / boxTiles;  ///< of a page
   static constexpr int groupBoxes = valueBoxes / 2;
+  static constexpr int queryBoxes = valueBoxes + 1;  ///< the last one holds one tile
+  static constexpr int valueSlots = 10;
+  static constexpr int scoreSlots = 3;
+  /** Tiles of queries that warpgroup 2 keeps in registers; the others lie in shared memory. */
+  static constexpr int registerTiles = 5;
+  static constexpr int memoryTiles = pageTiles - registerTiles;
+  static constexpr int valueRegisters = 160;
+  static constexpr int scoreRegisters = 144;
+  static constexpr int feedRegisters = 48;
+  /** No warpgroup gets further ahead of another: a page's boxes are needed for later ones. */
+  static constexpr int states = 4;
 
-  struct Slot {
-    ptx::MBarrier full[valueBoxes + 1];
-    /** Of the boxes of values. P has been read when all are. */
-    ptx::MBarrier empty[valueBoxes];
-    /** P, scale and max are written. */
+  using ValueCursor = RingCursor<valueSlots>;
+  using ScoreCursor = RingCursor<scoreSlots>;
+  using Merge = Combine<T, valueThreads>;
+
+  /** What warpgroup 2 says of a page to the others. */
+  struct PageState {
     ptx::MBarrier ready;
-    /** A bit per 16 tokens: clear where the table entry lies outside the cache. */
-    uint32_t present;
-    float scale[rowsPerCta];  ///< by how much O shrinks before this page
-    float max[rowsPerCta];    ///< base 2
+    /** The scores of the page after this one have been multiplied, or there is none in the piece. */
+    ptx::MBarrier turn;
+    uint32_t shrinks[groupWarps];  ///< whether any of a warp's rows has a factor other than 1
+    float factor[rowsPerCta];      ///< of O before this page
   };
 
   struct Shared {
     union {
       struct {
-        alignas(1024) uint8_t pages[slots][pageTiles * tileBytes];
-        alignas(1024) uint8_t q[pageTiles * tileBytes];
+        alignas(1024) uint8_t values[valueSlots][boxBytes];
+        alignas(1024) uint8_t scoreTiles[scoreSlots][tileBytes];
+        alignas(1024) uint8_t q[memoryTiles][tileBytes];
       };
       typename Merge::template Shared<rowsPerCta> merge;  ///< after the last page
     };
-    Slot slot[slots];
-    float sums[2][2][rowsPerCta];  ///< [parity of the piece][warpgroup]
+    ptx::MBarrier valueFull[valueSlots];
+    ptx::MBarrier valueEmpty[valueSlots];
+    /** The boxes that a piece's queries will lie in are free. */
+    ptx::MBarrier queryTurn;
+    ptx::MBarrier scoreFull[scoreSlots];
+    ptx::MBarrier scoreEmpty[scoreSlots];
+    /** A bit per 16 tokens: clear where the table entry lies outside the cache. */
+    uint32_t present[scoreSlots];
+    PageState state[states];
+    /** Of a piece, at its parity: 1 / sums of the rows. */
+    float norm[2][rowsPerCta];
+    ptx::MBarrier normFull[2];
+    ptx::MBarrier normEmpty[2];
     RowPlaces places[rowsPerCta];
-    ptx::MBarrier queryFull;
-    ptx::MBarrier queryEmpty;
     /** A CTA's first and last piece are the ones that can be splits. */
     ptx::MBarrier splitWritten[2];
   };
 
-  /** Place of a page in the CTA's stream of pages. */
-  struct Place {
-    uint32_t slot;
-    uint32_t parity;
-    explicit __device__ __forceinline__ Place(uint32_t page) : slot(page % slots), parity(page / slots % 2) {}
-  };
-
   static __device__ void init(Shared& shared) {
-    for (Slot& slot : shared.slot) {
-      for (auto& barrier : slot.full) ptx::init(barrier, 1);
-      for (auto& barrier : slot.empty) ptx::init(barrier, groupWarps);
-      ptx::init(slot.ready, groupWarps);
+    constexpr int groupArrivals = groupWarps * ptx::arrivalsPerWarp;
+    for (auto& barrier : shared.valueFull) ptx::init(barrier, 1);
+    for (auto& barrier : shared.valueEmpty) ptx::init(barrier, groupArrivals);
+    ptx::init(shared.queryTurn, 1);
+    for (auto& barrier : shared.scoreFull) ptx::init(barrier, 1);
+    for (auto& barrier : shared.scoreEmpty) ptx::init(barrier, 2 * groupArrivals);
+    for (auto& state : shared.state) {
+      ptx::init(state.ready, groupArrivals);
+      ptx::init(state.turn, groupArrivals);
     }
-    ptx::init(shared.queryFull, queryThreads);
-    ptx::init(shared.queryEmpty, 2 * groupWarps);
-    for (auto& barrier : shared.splitWritten) ptx::init(barrier, consumerThreads);
+    for (auto& barrier : shared.normFull) ptx::init(barrier, groupArrivals);
+    for (auto& barrier : shared.normEmpty) ptx::init(barrier, 2 * groupArrivals);
+    for (auto& barrier : shared.splitWritten) ptx::init(barrier, valueThreads + groupThreads);
     ptx::fenceBarrierInit();
   }
 
   static __device__ __forceinline__ int rowBegin() { return blockIdx.y * rowsPerCta; }
-  static __device__ __forceinline__ void syncConsumers() { ptx::syncThreads<1, consumerThreads>(); }
+  static __device__ __forceinline__ void syncValueGroups() { ptx::syncThreads<1, valueThreads>(); }
+
+  /** The parities of a place that is used once per `Count` things. */
+  template <int Count>
+  static __device__ __forceinline__ uint32_t parityOf(uint32_t index) {
+    return index / Count % 2;
+  }
 
   static __device__ __forceinline__ Arrival arrivalOf(const DecodeParams<T>& params, const Piece& piece) {
     const int64_t index =

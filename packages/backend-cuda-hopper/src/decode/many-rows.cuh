@@ -1,8 +1,9 @@
 #pragma once
 #include "../ptx/registers.cuh"
-#include "many-rows-consume.cuh"
 #include "many-rows-feed.cuh"
+#include "many-rows-scores.cuh"
 #include "many-rows-shared.cuh"
+#include "many-rows-values.cuh"
 
 namespace polymla {
 
@@ -14,7 +15,10 @@ __global__ void __launch_bounds__(ManyRows<T>::threads, 1)
   using Kernel = ManyRows<T>;
   using Feed = ManyRowsFeed<T>;
   extern __shared__ __align__(1024) uint8_t memory[];
-  auto& shared = *reinterpret_cast<typename Kernel::Shared*>(memory);
+  // Computed once: the compiler would otherwise derive the address anew at every use, which takes longer than the use.
+  uint32_t base = ptx::sharedAddress(memory);
+  asm volatile("" : "+r"(base));
+  auto& shared = *reinterpret_cast<typename Kernel::Shared*>(__cvta_shared_to_generic(base));
   const ScheduleRow row = params.schedule[blockIdx.x];
   if (row.beginRequest > row.endRequest) return;
   if (threadIdx.x == 0) Kernel::init(shared);
@@ -25,20 +29,22 @@ __global__ void __launch_bounds__(ManyRows<T>::threads, 1)
   // The shuffle tells the compiler that all lanes agree.
   const int group = __shfl_sync(~0u, threadIdx.x / Kernel::groupThreads, 0);
   if (group == 0) {
-    ptx::takeRegisters<Kernel::consumerRegisters>();
-    ManyRowsConsume<T>::template consume<0>(params, shared, row);
+    ptx::takeRegisters<Kernel::valueRegisters>();
+    ManyRowsValues<T>::template run<0>(params, shared, row);
   } else if (group == 1) {
-    ptx::takeRegisters<Kernel::consumerRegisters>();
-    ManyRowsConsume<T>::template consume<1>(params, shared, row);
+    ptx::takeRegisters<Kernel::valueRegisters>();
+    ManyRowsValues<T>::template run<1>(params, shared, row);
+  } else if (group == 2) {
+    ptx::takeRegisters<Kernel::scoreRegisters>();
+    ManyRowsScores<T>::run(params, shared, row);
   } else {
     ptx::giveRegisters<Kernel::feedRegisters>();
     const int warp = threadIdx.x % Kernel::groupThreads / 32;
     if (warp < 2) {
-      Feed::produce(maps, warp, params, shared, row);
-    } else if (warp == 2) {
-      Feed::loadQueries(params, shared, row);
+      Feed::loadPages(warp, maps, params, shared, row);
+      if (warp == 1) Feed::announce(params, shared, row);
     } else {
-      Feed::announce(params, shared, row);
+      Feed::loadQueries(warp - 2, params, shared, row);
     }
   }
 }

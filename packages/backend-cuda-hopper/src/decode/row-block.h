@@ -18,8 +18,8 @@ inline int fewRowsBlock(int64_t rows, int64_t pages) {
   // Each block of rows reads every page: from L2 as long as the blocks keep step, and while that takes less than what a split
   // of more rows costs.
   constexpr int64_t mostReads32 = 1200;
-  constexpr int64_t mostReads64 = 2200;
   if ((rows + 31) / 32 * pages <= mostReads32) return 32;
+  const int64_t mostReads64 = rows <= 64 ? 2200 : 1100;
   return (rows + 63) / 64 * pages <= mostReads64 ? 64 : 0;
 }
 

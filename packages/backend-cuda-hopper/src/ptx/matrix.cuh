@@ -13,6 +13,22 @@ __device__ __forceinline__ uint32_t transpose8x8(uint32_t pair) {
   return transposed;
 }
 
+/** Transposes 4 × 4 values held by the four lanes of a quad, a row each. */
+__device__ __forceinline__ void transposeQuad(uint32_t (&v)[4]) {
+#pragma unroll
+  for (int step = 1; step <= 2; step *= 2) {
+    const bool second = threadIdx.x & step;
+#pragma unroll
+    for (int low = 0; low < 4; low++) {
+      if (low & step) continue;
+      uint32_t& a = v[low];
+      uint32_t& b = v[low + step];
+      const uint32_t received = __shfl_xor_sync(~0u, second ? a : b, step);
+      (second ? a : b) = received;
+    }
+  }
+}
+
 /** Rounds two floats to 16 bits, the first in the low half. */
 template <class T>
 __device__ __forceinline__ uint32_t pack(float low, float high);

@@ -39,17 +39,22 @@ __device__ __forceinline__ uint64_t wideOperandTransposed(uint32_t address) {
       : POLYMLA_D32(0)                                                                     \
       : "l"(a), "l"(b), "r"(accumulate ? 1 : 0))
 
+#define POLYMLA_WGMMA_64_REGISTERS(TYPE)                                                   \
+  asm volatile(                                                                            \
+      "{\n"                                                                                \
+      ".reg .pred accumulate;\n"                                                           \
+      "setp.ne.b32 accumulate, %37, 0;\n"                                                  \
+      "wgmma.mma_async.sync.aligned.m64n64k16.f32." TYPE "." TYPE " {" POLYMLA_D32_NAMES   \
+      "}, {%32, %33, %34, %35}, %36, accumulate, 1, 1, 0;\n"                               \
+      "}\n"                                                                                \
+      : POLYMLA_D32(0)                                                                     \
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(accumulate ? 1 : 0))
+
 #define POLYMLA_WGMMA_128(TYPE)                                                                     \
   asm volatile("wgmma.mma_async.sync.aligned.m64n128k16.f32." TYPE "." TYPE " {" POLYMLA_D64_NAMES \
                "}, %64, %65, 1, 1, 1, 0, 1;"                                                      \
                : POLYMLA_D64                                                                       \
                : "l"(a), "l"(b))
-
-#define POLYMLA_WGMMA_128_REGISTERS(TYPE)                                                           \
-  asm volatile("wgmma.mma_async.sync.aligned.m64n128k16.f32." TYPE "." TYPE " {" POLYMLA_D64_NAMES \
-               "}, {%64, %65, %66, %67}, %68, 1, 1, 1, 1;"                                     \
-               : POLYMLA_D64                                                                       \
-               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b))
 
 /** D := A·B, or D += A·B where `accumulate`, D 64 × 64 in registers as in mma; A and B K-major in shared memory. */
 template <class T>
@@ -59,6 +64,20 @@ __device__ __forceinline__ void mmaSquare(float (&d)[32], uint64_t a, uint64_t b
     POLYMLA_WGMMA_64("bf16");
   } else {
     POLYMLA_WGMMA_64("f16");
+  }
+}
+
+/**
+ * The same with A, 64 × 16, in registers: lane l of warp w holds in a[i] row 16 w + 8 (i & 1) + l / 4, columns
+ * 8 (i / 2) + 2 (l % 4) and the next.
+ */
+template <class T>
+__device__ __forceinline__ void mmaSquare(float (&d)[32], const uint32_t* a, uint64_t b, bool accumulate) {
+  static_assert(std::is_same_v<T, __nv_bfloat16> || std::is_same_v<T, __half>);
+  if constexpr (std::is_same_v<T, __nv_bfloat16>) {
+    POLYMLA_WGMMA_64_REGISTERS("bf16");
+  } else {
+    POLYMLA_WGMMA_64_REGISTERS("f16");
   }
 }
 
@@ -73,23 +92,9 @@ __device__ __forceinline__ void mmaWide(float (&d)[64], uint64_t a, uint64_t b) 
   }
 }
 
-/**
- * The same with A, 64 × 16, in registers: lane l of warp w holds in a[i] row 16 w + 8 (i & 1) + l / 4, columns
- * 8 (i / 2) + 2 (l % 4) and the next.
- */
-template <class T>
-__device__ __forceinline__ void mmaWide(float (&d)[64], const uint32_t* a, uint64_t b) {
-  static_assert(std::is_same_v<T, __nv_bfloat16> || std::is_same_v<T, __half>);
-  if constexpr (std::is_same_v<T, __nv_bfloat16>) {
-    POLYMLA_WGMMA_128_REGISTERS("bf16");
-  } else {
-    POLYMLA_WGMMA_128_REGISTERS("f16");
-  }
-}
-
 #undef POLYMLA_WGMMA_64
+#undef POLYMLA_WGMMA_64_REGISTERS
 #undef POLYMLA_WGMMA_128
-#undef POLYMLA_WGMMA_128_REGISTERS
 #undef POLYMLA_D8
 #undef POLYMLA_D32
 #undef POLYMLA_D64

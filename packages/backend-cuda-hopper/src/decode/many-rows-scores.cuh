@@ -1,6 +1,8 @@
 #pragma once
-#include "../../src/ptx/math.cuh"
-#include "products.cuh"
+#include "../ptx/math.cuh"
+#include "../ptx/matrix-store.cuh"
+#include "../ptx/matrix.cuh"
+#include "../ptx/wgmma-wide.cuh"
 #include "many-rows-shared.cuh"
 
 namespace polymla {
@@ -16,7 +18,6 @@ struct ManyRowsScores : ManyRows<T> {
   using Base::parityOf;
   using Base::queryBoxes;
   using Base::registerTiles;
-  using Base::release;
   using Base::rowBegin;
   using Base::scoreTile;
   using Base::states;
@@ -67,7 +68,7 @@ struct ManyRowsScores : ManyRows<T> {
         if (tile < registerTiles) {
 #pragma unroll
           for (int step = 0; step < tileSteps; step++) {
-            ptx::loadMatrices(q + (tile * tileSteps + step) * 4, source + fragmentAt(fragment, step));
+            ptx::loadMatrices(q + (tile * tileSteps + step) * 4, ptx::sharedAddress(source) + fragmentAt(fragment, step));
           }
         } else if (tile < pageTiles) {
           const auto* from = reinterpret_cast<const uint4*>(source) + threadIdx.x % groupThreads;
@@ -76,56 +77,60 @@ struct ManyRowsScores : ManyRows<T> {
           for (int chunk = 0; chunk < tileBytes / 16; chunk += groupThreads) to[chunk] = from[chunk];
         }
       }
-      release(shared.valueEmpty[at.slot]);
+      ptx::arriveWarp(shared.valueEmpty[at.slot]);
     }
     ptx::fenceAsyncProxy();
     syncGroup();
   }
 
-  /** S = Q·Kᵀ of a page as its boxes arrive. @returns Shared::present of it */
-  static __device__ __forceinline__ uint32_t multiply(Shared& shared, const ValueCursor& value, const ScoreCursor& score,
-                                                  const Queries& q, Scores& s, PageState* before) {
-    uint32_t present;
+  /** Starts S += Q·Kᵀ of one tile, S = Q·Kᵀ of the first. */
+  template <int tile>
+  static __device__ __forceinline__ void startTile(const Shared& shared, const uint8_t* k, const Queries& q, Scores& s) {
+    const uint64_t b = ptx::swizzledOperand(ptx::sharedAddress(k));
 #pragma unroll
-    for (int index = 0; index < pageTiles; index++) {
-      // The tile without values is there early, the second half of the others late.
-      const int tile = index < scoreTile / 2 ? index : index == scoreTile / 2 ? scoreTile : index - 1;
-      const ValueCursor at = value.ahead(tile / boxTiles);
-      const uint8_t* k = tile == scoreTile ? shared.scoreTiles[score.slot] : shared.values[at.slot] + tile % boxTiles * tileBytes;
-      if (tile == scoreTile) {
-        ptx::wait(shared.scoreFull[score.slot], score.parity);
-        present = shared.present[score.slot];
-      } else if (tile % boxTiles == 0) {
-        ptx::wait(shared.valueFull[at.slot], at.parity);
-      }
-      if (tile == scoreTile || tile % boxTiles == 0) {
-        ptx::pinAccumulators(s);
-        ptx::mmaFence();
-      }
-      const uint64_t b = ptx::swizzledOperand(ptx::sharedAddress(k));
-#pragma unroll
-      for (int step = 0; step < tileSteps; step++) {
-        const uint64_t keys = ptx::advance(b, step * ptx::stepBytes);
-        if (tile < registerTiles) {
-          ptx::mmaSquare<T>(s, q + (tile * tileSteps + step) * 4, keys, index + step > 0);
-        } else {
-          const uint64_t a = ptx::swizzledOperand(ptx::sharedAddress(shared.q[tile - registerTiles]));
-          ptx::mmaSquare<T>(s, ptx::advance(a, step * ptx::stepBytes), keys, true);
-        }
+    for (int step = 0; step < tileSteps; step++) {
+      const uint64_t keys = ptx::advance(b, step * ptx::stepBytes);
+      if constexpr (tile < registerTiles) {
+        ptx::mmaSquare<T>(s, q + (tile * tileSteps + step) * 4, keys, tile + step > 0);
+      } else {
+        const uint64_t a = ptx::swizzledOperand(ptx::sharedAddress(shared.q[tile - registerTiles]));
+        ptx::mmaSquare<T>(s, ptx::advance(a, step * ptx::stepBytes), keys, true);
       }
     }
+  }
+
+  /** Starts the product with a box of a page as soon as it is there. */
+  template <int box>
+  static __device__ __forceinline__ void startBox(Shared& shared, const ValueCursor& value, const Queries& q, Scores& s) {
+    static_assert(boxTiles == 2);
+    const ValueCursor at = value.ahead(box);
+    ptx::wait(shared.valueFull[at.slot], at.parity);
+    ptx::pinAccumulators(s);
+    ptx::mmaFence();
+    startTile<box * boxTiles>(shared, shared.values[at.slot], q, s);
+    startTile<box * boxTiles + 1>(shared, shared.values[at.slot] + tileBytes, q, s);
+  }
+
+  /** S = Q·Kᵀ of a page whose first box has been started. @returns Shared::present of it */
+  static __device__ __forceinline__ uint32_t multiplyRest(Shared& shared, const ValueCursor& value, const ScoreCursor& score,
+                                                          const Queries& q, Scores& s, PageState* before) {
+    static_assert(valueBoxes == 4);
+    startBox<1>(shared, value, q, s);
+    ptx::wait(shared.scoreFull[score.slot], score.parity);
+    const uint32_t present = shared.present[score.slot];
+    ptx::pinAccumulators(s);
+    ptx::mmaFence();
+    // The tile without values is there early, the second half of the others late.
+    startTile<scoreTile>(shared, shared.scoreTiles[score.slot], q, s);
+    startBox<2>(shared, value, q, s);
+    startBox<3>(shared, value, q, s);
     ptx::mmaCommit();
-    if (before) giveTurn(*before);
+    if (before) ptx::arriveWarp(before->turn);
     ptx::mmaWait<0>();
     ptx::pinAccumulators(s);
     // P will lie where the other warps may still be multiplying.
     syncGroup();
     return present;
-  }
-
-  static __device__ __forceinline__ void giveTurn(PageState& state) {
-    __syncwarp();
-    if (threadIdx.x % 32 == 0) ptx::arrive(state.turn);
   }
 
   /** −∞ for keys that a row does not see, and those of table entries outside the cache. */
@@ -180,12 +185,12 @@ struct ManyRowsScores : ManyRows<T> {
         sum[row][0] += low;
         sum[row][1] += high;
       }
-      ptx::storeMatricesAt(tile + fragmentAt(rows.fragment, step), p);
+      ptx::storeMatrices(tile + fragmentAt(rows.fragment, step), p);
     }
     return make_float2(sum[0][0] + sum[0][1], sum[1][0] + sum[1][1]);
   }
 
-  /** P of a page from its scores, into the place of its tile without values. Tells the other groups. */
+  /** P of a page from its scores, into the place of its tile without values; to be published. */
   static __device__ __forceinline__ void softmax(Shared& shared, const ScoreCursor& score, PageState& state, Rows& rows,
                                                  float scaleLog2, int begin, uint32_t present, Scores& s) {
     if (present != 15 || rows.allVisible < begin + pageTokens) mask(rows, begin, present, s);
@@ -196,14 +201,15 @@ struct ManyRowsScores : ManyRows<T> {
       raise(state, rows, scaleLog2, s);
       part = weigh(tile, rows, scaleLog2, s);
     }
-    ptx::fenceAsyncProxy();
-    __syncwarp();
-    if (threadIdx.x % 32 == 0) {
-      state.shrinks[warp()] = raises;
-      ptx::arrive(state.ready);
-    }
+    if (threadIdx.x % 32 == 0) state.shrinks[warp()] = raises;
     rows.sum[0] += part.x;
     rows.sum[1] += part.y;
+  }
+
+  /** Tells the other groups of a page's P. */
+  static __device__ __forceinline__ void publish(PageState& state) {
+    ptx::fenceAsyncProxy();
+    ptx::arriveWarp(state.ready);
   }
 
   /** Adds up the sums, writes lse, and hands the norms over: 0 for a row that saw nothing. */
@@ -230,8 +236,7 @@ struct ManyRowsScores : ManyRows<T> {
         params.lse[at] = empty ? INFINITY : lse * ln2;
       }
     }
-    __syncwarp();
-    if (threadIdx.x % 32 == 0) ptx::arrive(shared.normFull[index % 2]);
+    ptx::arriveWarp(shared.normFull[index % 2]);
   }
 
   static __device__ __forceinline__ void run(const DecodeParams<T>& params, Shared& shared, const ScheduleRow& row) {
@@ -265,12 +270,19 @@ struct ManyRowsScores : ManyRows<T> {
       for (int index = piece.beginPage; index < piece.endPage; index++, page++) {
         Scores s;
         PageState* const before = index > piece.beginPage ? &shared.state[(page - 1) % states] : nullptr;
-        const uint32_t present = multiply(shared, value, score, q, s, before);
+        // First, so that the tensor cores do not wait for what follows.
+        startBox<0>(shared, value, q, s);
+        if (before) publish(*before);
+        const uint32_t present = multiplyRest(shared, value, score, q, s, before);
         softmax(shared, score, shared.state[page % states], rows, params.scaleLog2, index * pageTokens, present, s);
         value = value.ahead(valueBoxes);
         score = score.ahead(1);
       }
-      if (piece.beginPage < piece.endPage) giveTurn(shared.state[(page - 1) % states]);
+      if (piece.beginPage < piece.endPage) {
+        PageState& last = shared.state[(page - 1) % states];
+        publish(last);
+        ptx::arriveWarp(last.turn);
+      }
       finish(params, shared, rows, piece, pieces++);
       if (piece.isSplit) ptx::arrive(shared.splitWritten[written++]);
     }

@@ -1,5 +1,5 @@
 #pragma once
-#include "../../src/decode/params.h"
+#include "params.h"
 
 namespace polymla {
 

@@ -1,7 +1,6 @@
 #pragma once
-#include "../../src/ptx/math.cuh"
-#include "../../src/ptx/matrix.cuh"
-#include "products.cuh"
+#include "../ptx/matrix.cuh"
+#include "../ptx/wgmma-wide.cuh"
 #include "many-rows-shared.cuh"
 
 namespace polymla {
@@ -17,7 +16,6 @@ struct ManyRowsValues : ManyRows<T> {
   using Base::groupThreads;
   using Base::parityOf;
   using Base::queryBoxes;
-  using Base::release;
   using Base::rowBegin;
   using Base::rowsPerCta;
   using Base::states;
@@ -80,23 +78,26 @@ struct ManyRowsValues : ManyRows<T> {
     ptx::mmaCommit();
   }
 
-  /** O += P·V of a page, one box at once and the other at its turn; each is given back as soon as it has been used. */
+  /** O += P·V of a page at its turn, of one box at once where memory is late; each is given back as soon as it has been used. */
   template <int group>
   static __device__ __forceinline__ void multiply(Shared& shared, const ValueCursor& value, const ScoreCursor& score,
                                                   PageState& state, uint32_t parity, Output& o) {
     static_assert(groupBoxes == 2);
     const uint64_t p = ptx::swizzledOperand(ptx::sharedAddress(shared.scoreTiles[score.slot]));
     const int slots[2] = {value.ahead(boxOf(group, 0)).slot, value.ahead(boxOf(group, 1)).slot};
+    // Memory that is late must not make values wait, too: they would give their boxes back later.
+    const ValueCursor next = value.ahead(valueBoxes).ahead(valueBoxes - 1);
+    if (ptx::isComplete(shared.valueFull[next.slot], next.parity)) ptx::wait(state.turn, parity);
     startBox(shared, slots[0], p, o[0]);
     ptx::mmaWait<0>();
     ptx::pinAccumulators(o[0]);
-    release(shared.valueEmpty[slots[0]]);
+    ptx::arriveWarp(shared.valueEmpty[slots[0]]);
     ptx::wait(state.turn, parity);
     startBox(shared, slots[1], p, o[1]);
     ptx::mmaWait<0>();
     ptx::pinAccumulators(o[1]);
-    release(shared.valueEmpty[slots[1]]);
-    release(shared.scoreEmpty[score.slot]);
+    ptx::arriveWarp(shared.valueEmpty[slots[1]]);
+    ptx::arriveWarp(shared.scoreEmpty[score.slot]);
   }
 
   /** Writes this group's columns of O, to the output or as a split: 16 bytes a lane, whole sectors a quad. */
@@ -161,8 +162,7 @@ struct ManyRowsValues : ManyRows<T> {
       }
       ptx::wait(shared.normFull[pieces % 2], parityOf<2>(pieces));
       const float norm[2] = {shared.norm[pieces % 2][firstRow()], shared.norm[pieces % 2][firstRow() + 8]};
-      __syncwarp();
-      if (threadIdx.x % 32 == 0) ptx::arrive(shared.normEmpty[pieces % 2]);
+      ptx::arriveWarp(shared.normEmpty[pieces % 2]);
       write<group>(params, shared, piece, norm, o);
       if (piece.isSplit) ptx::arrive(shared.splitWritten[written++]);
     }
