@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { VENDORS } from '@polymla/backend-vendor'
-import { expect, it } from 'vitest'
+import { listCases } from '@polymla/conformance'
+import { describe, expect, it } from 'vitest'
+import { pageWith, readEvidence, statusOf, tableOf } from '../packages/backend-vendor/scripts/port-status.mjs'
 import { type Page, ROOT, readPages, tableUnder } from './markdown.js'
 
 const pages = readPages()
@@ -9,39 +11,67 @@ const page = (path: string) => pages.find((known) => known.path === path) as Pag
 const namesIn = (text: string) => [...text.matchAll(/`([^`]+)`/g)].map(([, name]) => name)
 const header = readFileSync(join(ROOT, 'packages/native/include/polymla_backend.h'), 'utf8')
 
-interface Status {
-  readonly vendors: readonly {
-    readonly name: string
-    readonly portable: { readonly compiled: string; readonly emulated: string; readonly run: string } | null
-    readonly adapter: { readonly ops: readonly string[]; readonly against: string } | null
-  }[]
-}
-const status: Status = JSON.parse(
-  readFileSync(join(ROOT, 'packages/backend-vendor/port-status.json'), 'utf8'),
-)
+const evidence = readEvidence()
 
-it('the status table claims what the data has, and no more', () => {
-  const rows = tableUnder(page('docs/vendors.md'), 'Status').map((row) => row.map((cell) => cell.trim()))
-  const expected = status.vendors.map(({ name, portable, adapter }) => [
-    `\`${name}\``,
-    portable?.compiled ?? 'none',
-    portable?.emulated ?? 'none',
-    portable?.run ?? 'never',
-    adapter ? `${adapter.ops.join(', ')}, against a ${adapter.against}` : 'none',
-  ])
-  expect(rows).toEqual(expected)
-  expect(status.vendors.map(({ name }) => name)).toEqual(VENDORS.map(({ id }) => id))
-})
+describe('the status of ports', () => {
+  it('is on the page as builds and reports have it', () => {
+    const { text } = page('docs/vendors.md')
+    expect(text).toBe(pageWith(text, tableOf(statusOf(evidence))))
+  })
 
-it('no vendor claims to have been run without a report', () => {
-  for (const { name, portable } of status.vendors) {
-    if (!portable || portable.run === 'never') continue
-    expect({ name, run: portable.run }).toEqual({
-      name,
-      run: expect.stringMatching(/^bench\/results\/conformance-[a-z0-9-]+\.json$/),
-    })
-    expect(() => readFileSync(join(ROOT, portable.run))).not.toThrow()
+  it('has every vendor', () => {
+    const vendors = new Set(statusOf(evidence).map(({ vendor }) => vendor))
+    expect([...vendors].toSorted()).toEqual(['cuda', ...VENDORS.map(({ id }) => id)].toSorted())
+  })
+
+  it('claims nothing without a build, a report or an adapter', () => {
+    for (const { compiled, emulated, run, adapter } of statusOf({ builds: [], runs: [], adapters: [] })) {
+      expect({ compiled, emulated, run, adapter }).toEqual({
+        compiled: 'never',
+        emulated: 'never',
+        run: 'never',
+        adapter: 'none',
+      })
+    }
+  })
+
+  const build = {
+    library: 'hip',
+    dialect: 'HIP',
+    compiler: 'hipcc 5.2',
+    stubs: false,
+    architectures: ['gfx90a'],
+    kernels: ['append-kv', 'attend-bf16'],
+    missing: ['attend-f32'],
   }
+  const ran = { vendor: 'hip', file: 'x.json', name: 'X', grid: 'full', failed: 0 }
+  const of = (op: string, builds: object[], runs: object[]) =>
+    statusOf({ builds, runs, adapters: [] }).find((row) => row.vendor === 'hip' && row.op === op)
+
+  it.each([
+    ['an op whose kernels are all there is compiled', 'appendKv', 'hipcc 5.2: gfx90a'],
+    ['an op that lacks one of its kernels is not', 'decode', 'never'],
+    ['an op without a kernel is not', 'mergeStates', 'never'],
+  ])('%s', (_, op, compiled) => {
+    expect(of(op, [build], [])).toMatchObject({ compiled })
+  })
+
+  it.each([
+    ['cases that passed are a run', { copyPages: { passed: 3, failed: 0 } }, /^\[X, full\]/],
+    ['cases that were all skipped are none', { copyPages: { passed: 0, failed: 0 } }, /^never$/],
+    ['an op with a failure is none', { copyPages: { passed: 3, failed: 1 } }, /^never$/],
+    ['an op without cases is none', {}, /^never$/],
+  ])('%s', (_, ops, run) => {
+    expect(of('copyPages', [], [{ ...ran, ops }])).toMatchObject({ run: expect.stringMatching(run) })
+  })
+
+  it('has reports of conformance behind it, of whole grids', () => {
+    const all = listCases('standard').length
+    for (const { file, grid, passed, failed, skipped } of evidence.runs) {
+      expect({ file, failed }).toEqual({ file, failed: 0 })
+      if (grid === 'standard') expect({ file, cases: passed + skipped }).toEqual({ file, cases: all })
+    }
+  })
 })
 
 it('the ABI page has every member of the table and every status', () => {
