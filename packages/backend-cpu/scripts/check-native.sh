@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the C++ tests into build/<name>/ and runs them.
+# Builds the C++ tests into build/, those with sanitizers and the like into build/<name>/, and runs them.
 #
 #   scripts/check-native.sh             as released
 #   scripts/check-native.sh asan        with AddressSanitizer, LeakSanitizer and UBSan
@@ -30,7 +30,9 @@ fuzz)
   ;;
 esac
 
-build=build/$name
+# The tests as released take the objects of the package's own build.
+build=build
+[ "$name" = release ] || build=build/$name
 generator=()
 command -v ninja >/dev/null && generator=(-G Ninja)
 cmake -S . -B "$build" "${generator[@]}" "${options[@]}" >/dev/null

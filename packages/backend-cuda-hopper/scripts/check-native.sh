@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 generator=()
 command -v ninja >/dev/null && generator=(-G Ninja)
 cmake -S . -B build "${generator[@]}" -DPOLYMLA_TESTS=ON >/dev/null
-cmake --build build
+cmake --build build --parallel "$(nproc)"
 ctest --test-dir build --output-on-failure
 node scripts/check-kernels.mjs
 if [ -d ../conformance/dist ]; then node scripts/check-emulated.mjs; fi

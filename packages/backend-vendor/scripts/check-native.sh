@@ -12,9 +12,10 @@ generator=()
 command -v ninja >/dev/null && generator=(-G Ninja)
 case ${1:-tests} in
 tests)
-  cmake -S . -B build/tests "${generator[@]}" -DPOLYMLA_TESTS=ON >/dev/null
-  cmake --build build/tests --parallel "$(nproc)"
-  ctest --test-dir build/tests/native --output-on-failure --no-tests=error --timeout 900
+  # They take the objects of the package's own build.
+  cmake -S . -B build "${generator[@]}" -DPOLYMLA_TESTS=ON >/dev/null
+  cmake --build build --parallel "$(nproc)"
+  ctest --test-dir build/native --output-on-failure --no-tests=error --timeout 900
   ;;
 dialects)
   targets=()

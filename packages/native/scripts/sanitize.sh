@@ -38,14 +38,17 @@ done
 
 stage=build/sanitize-$kind
 mkdir -p "$stage/dist"
+generator=()
+command -v ninja >/dev/null && generator=(-G Ninja)
+jobs=$(nproc)
 include() { node -p "require('$1').$2"; }
-cmake -S . -B "$stage/addon" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DPOLYMLA_SANITIZE="$flags" \
+cmake -S . -B "$stage/addon" "${generator[@]}" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DPOLYMLA_SANITIZE="$flags" \
   -DCMAKE_JS_INC="$(include node-api-headers include_dir);$(include node-addon-api include_dir)" > "$stage/log"
-cmake --build "$stage/addon" >> "$stage/log" || { cat "$stage/log"; exit 1; }
+cmake --build "$stage/addon" --parallel "$jobs" >> "$stage/log" || { cat "$stage/log"; exit 1; }
 plugins="$stage/plugins"
 CFLAGS="-fsanitize=$flags -g" CXXFLAGS="-fsanitize=$flags -g" \
-  cmake -S test-plugins -B "$plugins" -DCMAKE_SHARED_LINKER_FLAGS= >> "$stage/log"
-cmake --build "$plugins" --target memory memory-polled faulty >> "$stage/log" || { cat "$stage/log"; exit 1; }
+  cmake -S test-plugins -B "$plugins" "${generator[@]}" -DCMAKE_SHARED_LINKER_FLAGS= >> "$stage/log"
+cmake --build "$plugins" --parallel "$jobs" --target memory memory-polled faulty >> "$stage/log" || { cat "$stage/log"; exit 1; }
 
 platform=$(node -p 'process.platform + "-" + process.arch')
 mkdir -p "$stage/dist/native/$platform"
