@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import type { Backend } from '@polymla/core'
 import { nativeBackend } from '@polymla/native'
+import { portableKernels, withPortable } from './portable.js'
 
 /** From dist, which holds the library, or from src beside it. */
 const CANDIDATES = ['./native/', '../dist/native/'].map((folder) =>
@@ -12,9 +13,9 @@ const CANDIDATES = ['./native/', '../dist/native/'].map((folder) =>
 )
 
 /**
- * NVIDIA GPUs of compute capability 9.0 (H100, H200, H20, GH200): devices `cuda:0`, `cuda:1`, … in the order of
- * `CUDA_VISIBLE_DEVICES`. Other GPUs are listed as unusable, and so is the backend where there is no driver or its
- * library is not built, each with its reason.
+ * NVIDIA GPUs: devices `cuda:0`, `cuda:1`, … in the order of `CUDA_VISIBLE_DEVICES`. The kernels are for compute capability
+ * 9.0 (H100, H200, H20, GH200); on other GPUs the portable ones of `@polymla/backend-vendor` take their place, where they are
+ * built for them. What cannot be used is listed with its reason.
  */
 export function cudaHopper(): Backend {
   const backend = nativeBackend({
@@ -24,10 +25,11 @@ export function cudaHopper(): Backend {
     // A single device is numbered, too: there may be more tomorrow.
     ids: 'numbered',
   })
+  const all = withPortable(backend, portableKernels)
   return {
-    ...backend,
+    ...all,
     async probe() {
-      const [infos, driver] = await Promise.all([backend.probe(), driverVersion()])
+      const [infos, driver] = await Promise.all([all.probe(), driverVersion()])
       return driver === null ? infos : infos.map((info) => ({ ...info, driver }))
     },
   }

@@ -11,7 +11,7 @@ import { isSecureProcess, nativeBackend } from '@polymla/native'
 import { builtLibrary, lookupRoots } from './installed.js'
 import { locatePlugin, pluginsIn, type VendorPlugin } from './plugin-paths.js'
 import { backendOf, findPort, type VendorBackendOptions } from './vendor-backend.js'
-import { VENDORS } from './vendors.js'
+import { NVIDIA, VENDORS } from './vendors.js'
 
 export interface VendorBackendsOptions extends VendorBackendOptions {
   /** Plugins, before those of the environment. */
@@ -62,6 +62,14 @@ export function vendorBackends(options: VendorBackendsOptions = {}): Backend[] {
 export function vendorBackend(plugin: VendorPlugin, options: VendorBackendOptions = {}): Backend {
   const { name } = locatePlugin(plugin, 'plugin.path')
   return backendOf(name, () => locatePlugin(plugin, 'plugin.path'), options)
+}
+
+/**
+ * The portable kernels for NVIDIA GPUs of compute capability 8.0 and newer, as devices `cuda:0`, …: what
+ * `@polymla/backend-cuda-hopper` falls to for GPUs that its own kernels are not made for.
+ */
+export function portableCuda(options: VendorBackendOptions = {}): Backend {
+  return backendOf('cuda', () => findPort(NVIDIA, lookupRoots()), options)
 }
 
 /**

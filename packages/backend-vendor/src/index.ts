@@ -5,6 +5,7 @@
  */
 export {
   emulated,
+  portableCuda,
   type VendorBackendsOptions,
   vendorBackend,
   vendorBackends,

@@ -73,7 +73,7 @@ function withRuntime(error: unknown, runtime: string): unknown {
 }
 
 /** Where the library of a vendor is that nobody named: an installed package, else what this package's build made. */
-export function findPort({ id, devices, toolkit, folders }: Vendor, roots: readonly string[]): Source {
+export function findPort({ id, devices, toolkit, folders, fix }: Vendor, roots: readonly string[]): Source {
   const installed = installedPort(id, roots)
   if (installed) return installed
   const library = builtLibrary(id)
@@ -83,7 +83,9 @@ export function findPort({ id, devices, toolkit, folders }: Vendor, roots: reado
     'POLYMLA_BACKEND_NOT_FOUND',
     `no library for ${devices} is installed${there ? `, although ${toolkit} is in ${there}` : ''}`,
     {
-      fix: `Build one, as the README of @polymla/backend-vendor says, and name it: POLYMLA_VENDOR_PLUGIN=${id}=/path/to/libpolymla_${id}.so`,
+      fix:
+        fix ??
+        `Build one, as the README of @polymla/backend-vendor says, and name it: POLYMLA_VENDOR_PLUGIN=${id}=/path/to/libpolymla_${id}.so`,
     },
   )
 }
