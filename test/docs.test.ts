@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join, posix } from 'node:path'
 import { inspect } from 'node:util'
 import { runConformance } from '@polymla/conformance'
@@ -67,6 +67,16 @@ describe('tables', () => {
     const heading = path === 'README.md' ? 'Command line' : '@polymla/cli'
     const commands = listed(path, heading).map(([command]) => namesIn(command)[0].split(' ')[1])
     expect(commands.toSorted()).toEqual(COMMANDS.map(({ name }) => name).toSorted())
+  })
+
+  it('packages: every one is in the table and in the picture of ARCHITECTURE.md', () => {
+    const packages = readdirSync(join(ROOT, 'packages')).toSorted()
+    const rows = listed('ARCHITECTURE.md', 'Architecture').map(([name]) => namesIn(name)[0])
+    expect(rows.toSorted()).toEqual(packages.map((name) => `@polymla/${name}`))
+    const drawn = [...source('docs/architecture.svg').matchAll(/class="name"[^>]*>([\w-]+)</g)].map(
+      ([, name]) => name,
+    )
+    expect(drawn).toEqual(expect.arrayContaining(packages))
   })
 
   it('formats: names, head dims and bytes are those of the code', () => {

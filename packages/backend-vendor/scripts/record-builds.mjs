@@ -72,7 +72,11 @@ function compilerOf(command) {
   const words = command.split(' ')
   const path = words.find((word) => /(nvcc|hipcc|mcc|mxcc|clang\+\+[\d-]*)$/.test(word))
   const platform = words.includes('HIP_PLATFORM=amd') ? { HIP_PLATFORM: 'amd' } : {}
-  const said = execFileSync(path, ['--version'], { encoding: 'utf8', env: { ...process.env, ...platform } })
+  const said = execFileSync(path, ['--version'], {
+    encoding: 'utf8',
+    env: { ...process.env, ...platform },
+    stdio: ['ignore', 'pipe', 'ignore'],
+  })
   const version = /release (\d+\.\d+)|HIP version: (\d+\.\d+)|version (\d+\.\d+)/.exec(said)
   return `${basename(path).replace(/\+\+.*/, '')} ${version?.slice(1).find(Boolean) ?? '(version unknown)'}`
 }
