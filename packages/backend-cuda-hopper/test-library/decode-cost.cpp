@@ -20,7 +20,7 @@ struct Batch {
 };
 
 /** What decode-cost.h says that the costliest partition costs. */
-double costliest(const Batch& batch, int64_t partitions, int64_t overhead) {
+double costliest(const Batch& batch, int64_t partitions, int64_t overhead, int64_t pieceCost) {
   const ScheduleParams params{partitions, overhead, 0};
   ScheduleWalk walk(batch, params, payloadOf(batch, params));
   int64_t worst = 0;
@@ -31,7 +31,7 @@ double costliest(const Batch& batch, int64_t partitions, int64_t overhead) {
       const int64_t begin = request == row.beginRequest ? row.beginPage : 0;
       const int64_t end = request == row.endRequest ? row.endPage : batch.each[request];
       const bool isSplit = request == row.beginRequest ? row.firstIsSplit : request == row.endRequest && row.lastIsSplit;
-      cost += end - begin + (isSplit ? 8 : 1);
+      cost += end - begin + (isSplit ? splitOverhead : pieceCost);
     }
     worst = std::max(worst, cost);
   }
@@ -39,37 +39,42 @@ double costliest(const Batch& batch, int64_t partitions, int64_t overhead) {
 }
 
 /** How much dearer the choice is than the best of 0 to 16. */
-double excess(const Batch& batch, int64_t partitions) {
+double excess(const Batch& batch, int64_t partitions, int64_t pieceCost) {
   pmla_load load{sizeof(pmla_load), 0, batch.batch, 0, 0};
   for (const int64_t pages : batch.each) {
     load.total_pages += pages;
     load.longest_pages = std::max(load.longest_pages, pages);
   }
   double best = std::numeric_limits<double>::infinity();
-  for (int64_t overhead = 0; overhead <= 16; overhead++) best = std::min(best, costliest(batch, partitions, overhead));
-  return costliest(batch, partitions, decodeOverhead(load, partitions)) / best - 1;
+  for (int64_t overhead = 0; overhead <= 16; overhead++) best = std::min(best, costliest(batch, partitions, overhead, pieceCost));
+  return costliest(batch, partitions, decodeOverhead(load, partitions, pieceCost), pieceCost) / best - 1;
 }
 
-}  // namespace
-
-int main() {
+void checkChoices(int64_t pieceCost) {
   std::mt19937 random(1);
   for (const int64_t partitions : {66, 132}) {
     for (const int batch : {1, 4, 16, 32, 64, 128, 256}) {
       for (const int pages : {8, 16, 64, 128, 256}) {
-        EXPECT(excess({std::vector<int64_t>(batch, pages)}, partitions) == 0);
+        EXPECT(excess({std::vector<int64_t>(batch, pages)}, partitions, pieceCost) == 0);
         double sum = 0;
         constexpr int rounds = 20;
         std::normal_distribution<double> lengths(pages, pages / 2.0);
         for (int round = 0; round < rounds; round++) {
           std::vector<int64_t> each(batch);
           for (int64_t& count : each) count = std::max<int64_t>(1, static_cast<int64_t>(lengths(random)));
-          sum += excess({each}, partitions);
+          sum += excess({each}, partitions, pieceCost);
         }
         const double limit = batch * pages < 6 * partitions ? 0.11 : 0.03;
         if (!EXPECT(sum / rounds < limit)) std::fprintf(stderr, "  %d requests of %d pages: %f\n", batch, pages, sum / rounds);
       }
     }
   }
+}
+
+}  // namespace
+
+int main() {
+  checkChoices(fewRowsPieceCost);
+  checkChoices(manyRowsPieceCost);
   return test::finish();
 }

@@ -11,20 +11,21 @@ namespace polymla {
 /**
  * Merges the splits of one request, each of the request's CTAs its share, once all of them have written theirs.
  *
- * The shares are runs of units, 128 values of one row each. A CTA's share of all splits is at most as large as one split
+ * The shares are runs of units, what a warp copies at once of one row. A CTA's share of all splits is at most as large as one split
  * and a unit per split: it is copied into shared memory as a whole, all of it in flight at once, with little code. Both
  * count here: the GPU waits for this, and code that has not run yet comes from device memory. Sums run in a fixed order.
  */
 template <class T, int Threads>
 struct Combine {
-  static constexpr int unitValues = 128;
+  static constexpr int laneValues = 16 / sizeof(T);
+  static constexpr int unitValues = 32 * laneValues;
   static constexpr int unitsPerRow = valueDim / unitValues;
   static constexpr int warps = Threads / 32;
   static constexpr int maxSplits = 160;
 
   template <int Rows>
   struct Shared {
-    float parts[Rows * unitsPerRow + maxSplits][unitValues];
+    alignas(16) T parts[Rows * unitsPerRow + maxSplits][unitValues];
     /** [row of this CTA's share][split]: a share of 1 / splits of the rows starts and ends inside a row. */
     float weights[Rows + 2 * maxSplits];
   };
@@ -51,12 +52,13 @@ struct Combine {
     const bool many = share >= warps;
     const int splitStep = many ? 1 : warps;
     int split = many ? 0 : warp;
-    const float* source = params.partialOut + (first + split * splitStride) * valueDim + begin * unitValues + lane * 4;
+    const T* source =
+        reinterpret_cast<const T*>(params.partialOut) + (first + split * splitStride) * valueDim + begin * unitValues + lane * laneValues;
 #pragma unroll 1
     for (; split < piece.splits; split += splitStep, source += splitStep * splitStride * valueDim) {
 #pragma unroll 1
       for (int unit = many ? warp : 0; unit < share; unit += many ? warps : 1) {
-        ptx::copyAsync16(&shared.parts[split * share + unit][lane * 4], source + unit * unitValues, true);
+        ptx::copyAsync16(&shared.parts[split * share + unit][lane * laneValues], source + unit * unitValues, true);
       }
     }
 #pragma unroll 1
@@ -74,11 +76,11 @@ struct Combine {
       const int row = (begin + unit) / unitsPerRow;
       const int column = (begin + unit) % unitsPerRow * unitValues + index % pairs * 2;
       const float* weights = shared.weights + (row - firstRow) * piece.splits;
-      const float* part = &shared.parts[unit][index % pairs * 2];
+      const T* part = &shared.parts[unit][index % pairs * 2];
       float2 sum = make_float2(0, 0);
 #pragma unroll 8
       for (int split = 0; split < piece.splits; split++, part += share * unitValues) {
-        const float2 value = *reinterpret_cast<const float2*>(part);
+        const float2 value = ptx::unpack<T>(*reinterpret_cast<const uint32_t*>(part));
         sum.x += weights[split] * value.x;
         sum.y += weights[split] * value.y;
       }

@@ -3,7 +3,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "../host/cuda-check.h"
+#include "../host/device-kernel.h"
 #include "few-rows.h"
 
 namespace polymla {
@@ -19,31 +19,14 @@ void launch(const CUtensorMap& map, const DecodeParams<T>& params, int partition
     throw std::invalid_argument("Few-rows decode takes 1 to " + std::to_string(mostFewRowsPartitions) +
                                 " partitions, found " + std::to_string(partitions));
   }
-  auto* kernel = fewRowsDecode<T, N, HeadDim>;
-  static const bool prepared = [&] {
-    POLYMLA_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, sizeof(typename Kernel::Shared)));
-    return true;
-  }();
-  static_cast<void>(prepared);
-  cudaLaunchAttribute attributes[2]{};
+  static DeviceKernel kernel(fewRowsDecode<T, N, HeadDim>, sizeof(typename Kernel::Shared));
+  const dim3 grid(partitions, (params.rows() + N - 1) / N, params.headsKv);
   // CTAs of a split request wait for one another: the launch must fail rather than leave some of them queued.
-  attributes[0].id = cudaLaunchAttributeCooperative;
-  attributes[0].val.cooperative = partitions > 1;
-  // Clusters of one CTA, which are placed otherwise: where the last CTAs are idle, as with 128 requests, 1.5% faster; for
-  // small batches up to 2% slower (measured).
-  // Clusters of two where neighbours read the same pages, which come from one part of L2 then.
-  const int rowBlocks = (params.rows() + N - 1) / N;
-  const bool pairs = rowBlocks % 2 == 0;
-  attributes[1].id = cudaLaunchAttributeClusterDimension;
-  attributes[1].val.clusterDim = {1, pairs ? 2u : 1u, 1};
-  cudaLaunchConfig_t config{};
-  config.gridDim = dim3(partitions, rowBlocks, params.headsKv);
-  config.blockDim = dim3(Kernel::ctaThreads);
-  config.dynamicSmemBytes = sizeof(typename Kernel::Shared);
-  config.stream = stream;
-  config.attrs = attributes;
-  config.numAttrs = params.batch >= largeBatch || pairs ? 2 : 1;
-  POLYMLA_CUDA(cudaLaunchKernelEx(&config, kernel, map, params));
+  const bool cooperative = partitions > 1;
+  // Clusters of two where neighbours read the same pages, which come from one part of L2 then. Clusters of one are placed
+  // otherwise: where the last CTAs are idle, as with 128 requests, 1.5% faster; for small batches up to 2% slower (measured).
+  const unsigned clusterRows = grid.y % 2 == 0 ? 2 : params.batch >= largeBatch ? 1 : 0;
+  kernel.launch({grid, Kernel::ctaThreads, cooperative, clusterRows}, stream, map, params);
 }
 
 template <class T, int HeadDim>

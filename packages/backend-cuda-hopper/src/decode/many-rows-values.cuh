@@ -106,7 +106,6 @@ struct ManyRowsValues : ManyRows<T> {
                                                const float (&norm)[2], const Output& o) {
     constexpr int quadColumns = 32;
     constexpr int boxQuads = boxTiles * tileColumns / quadColumns;
-    const int lane = threadIdx.x % 4;
 #pragma unroll
     for (int row = 0; row < 2; row++) {
       const int place = firstRow() + 8 * row;
@@ -117,23 +116,16 @@ struct ManyRowsValues : ManyRows<T> {
       for (int index = 0; index < groupBoxes * boxQuads; index++) {
         // Of this lane: 2 columns of each of 4 blocks of 8. After the exchange: all columns of its own block.
         const float* d = o[index / boxQuads] + index % boxQuads * 16 + 2 * row;
-        const int column = boxOf(group, index / boxQuads) * boxTiles * tileColumns + index % boxQuads * quadColumns + lane * 8;
-        if (piece.isSplit) {
-          float* out = params.partialOut + split * valueDim + column - lane * 6;
+        const int column = boxOf(group, index / boxQuads) * boxTiles * tileColumns + index % boxQuads * quadColumns + threadIdx.x % 4 * 8;
+        uint32_t pairs[4];
 #pragma unroll
-          for (int block = 0; block < 4; block++) {
-            const float2 values = make_float2(d[4 * block] * norm[row], d[4 * block + 1] * norm[row]);
-            if (present) *reinterpret_cast<float2*>(out + 8 * block) = values;
-          }
-        } else {
-          uint32_t pairs[4];
-#pragma unroll
-          for (int block = 0; block < 4; block++) {
-            pairs[block] = ptx::pack<T>(d[4 * block] * norm[row], d[4 * block + 1] * norm[row]);
-          }
-          ptx::transposeQuad(pairs);
-          if (present) *reinterpret_cast<uint4*>(params.out + whole * valueDim + column) = make_uint4(pairs[0], pairs[1], pairs[2], pairs[3]);
+        for (int block = 0; block < 4; block++) {
+          pairs[block] = ptx::pack<T>(d[4 * block] * norm[row], d[4 * block + 1] * norm[row]);
         }
+        ptx::transposeQuad(pairs);
+        // Chosen for each: one pointer for all would be in registers that O needs.
+        T* const out = piece.isSplit ? reinterpret_cast<T*>(params.partialOut) + split * valueDim : params.out + whole * valueDim;
+        if (present) *reinterpret_cast<uint4*>(out + column) = make_uint4(pairs[0], pairs[1], pairs[2], pairs[3]);
       }
     }
   }

@@ -23,7 +23,7 @@ struct DecodeParams {
   const int32_t* blockTable;   ///< [batch, blockTableStride]
   const ScheduleRow* schedule; ///< [gridDim.x]
   const int32_t* numSplits;    ///< [batch + 1]
-  float* partialOut;           ///< [splits, headsKv, rows, 512]; few-rows: in blocks of N rows, see FewRowsMerge
+  float* partialOut;           ///< of T: [splits, headsKv, rows, 512]; few-rows: in blocks of N rows, see FewRowsMerge
   float* partialLse;           ///< [splits, headsKv, rows], base 2; few-rows: see FewRowsMerge::lseOf
   uint32_t* arrivals;          ///< [batch, headsKv, row blocks], 0 before and after each launch
   int32_t blockTableStride;

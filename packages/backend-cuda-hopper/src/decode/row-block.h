@@ -17,10 +17,9 @@ inline int fewRowsBlock(int64_t rows, int64_t pages) {
   if (rows <= 32) return rows <= 16 ? 16 : 32;
   // Each block of rows reads every page: from L2 as long as the blocks keep step, and while that takes less than what a split
   // of more rows costs.
-  constexpr int64_t mostReads32 = 1200;
-  if ((rows + 31) / 32 * pages <= mostReads32) return 32;
-  const int64_t mostReads64 = rows <= 64 ? 2200 : 1100;
-  return (rows + 63) / 64 * pages <= mostReads64 ? 64 : 0;
+  const int64_t reads32 = (rows + 31) / 32 * pages;
+  if (rows > 64) return reads32 <= 600 ? 32 : 0;
+  return reads32 <= 1200 ? 32 : pages <= 2200 ? 64 : 0;
 }
 
 /** Partitions of its launch that fills the multiprocessors once. */

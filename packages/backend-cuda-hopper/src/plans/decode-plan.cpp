@@ -84,7 +84,8 @@ class DecodePlan : public Plan {
   int64_t overhead(const pmla_load& load) {
     if (load.batch != load_.batch || load.total_pages != load_.total_pages || load.longest_pages != load_.longest_pages) {
       load_ = load;
-      overhead_ = shape_.splitPages > 0 ? splitBatchOverhead : decodeOverhead(load, shape_.partitions);
+      const int64_t pieceCost = shape_.fewRows ? fewRowsPieceCost : manyRowsPieceCost;
+      overhead_ = shape_.splitPages > 0 ? splitBatchOverhead : decodeOverhead(load, shape_.partitions, pieceCost);
     }
     return overhead_;
   }
