@@ -1,4 +1,4 @@
-import { runConformance } from '@polymla/conformance'
+import { runConformanceOnAll } from '@polymla/conformance'
 import { expect, test } from 'vitest'
 import { emulated } from './backends.js'
 
@@ -15,20 +15,11 @@ test.skipIf(!isUsable)(
   'the kernels pass conformance on waves of any width, with equal results',
   { timeout: 1_200_000 },
   async () => {
-    const run = (width: string, filter: RegExp) =>
-      runConformance({
-        backend: emulated(),
-        device: `emu:${width}`,
-        grid: 'standard',
-        filter,
-        timeout: 600_000,
-      })
-    // Runs beside each other hold each other's event loop: the case that watches it runs alone.
-    const reports = await Promise.all(WIDTHS.map((width) => run(width, /^(?!.*event-loop)/)))
-    for (const width of WIDTHS) {
-      const { passed, failed } = await run(width, /event-loop/)
-      expect({ passed, failed }).toEqual({ passed: 1, failed: 0 })
-    }
+    const reports = await runConformanceOnAll({
+      targets: WIDTHS.map((width) => ({ backend: emulated(), device: `emu:${width}` })),
+      grid: 'standard',
+      timeout: 600_000,
+    })
     const found = reports.map(({ cases }) =>
       cases.map(({ name, status, message, comparisons }) => ({ name, status, message, comparisons })),
     )
