@@ -3,6 +3,8 @@
 namespace polymla::cpu {
 namespace {
 
+inline int ceilDiv(int a, int b) { return (a + b - 1) / b; }
+
 /** A number that is part of a type. */
 template <int number> struct Constant {
   static constexpr int value = number;

@@ -11,6 +11,8 @@ namespace {
 
 /** How long an idle worker looks for work: launches of a decode step follow each other faster. */
 constexpr std::chrono::microseconds SEARCH{50};
+/** The same while others compute: what they compute has another phase or launch behind it, and waking takes as long as some. */
+constexpr std::chrono::microseconds SEARCH_BESIDE{400};
 /** Sleepers that one thread wakes; each of them wakes as many, so that all are up after log₂ n wake-ups. */
 constexpr int64_t WAKE = 2;
 
@@ -161,8 +163,9 @@ Stream *Executor::take() {
       return nullptr;
     }
     if (hopeful) {
+      const auto limit = busyStreams_ > 0 ? SEARCH_BESIDE : SEARCH;
       hold.unlock();
-      hopeful = lookForWork();
+      hopeful = lookForWork(limit);
       hold.lock();
     } else {
       searching_--;
@@ -176,9 +179,9 @@ Stream *Executor::take() {
   }
 }
 
-bool Executor::lookForWork() const {
+bool Executor::lookForWork(std::chrono::microseconds limit) const {
   constexpr int LOOKS = 32;
-  const auto end = std::chrono::steady_clock::now() + SEARCH;
+  const auto end = std::chrono::steady_clock::now() + limit;
   do {
     for (int look = 0; look < LOOKS; look++) {
       if (listed_.load(std::memory_order_relaxed) > 0) return true;

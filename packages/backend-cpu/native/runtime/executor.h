@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -58,7 +59,7 @@ private:
   void withdraw(Stream &stream);
   void settle(Recording &recording, const Stream &stream, Aftermath &after);
   void fail(Stream &stream, const char *what);
-  bool lookForWork() const;
+  bool lookForWork(std::chrono::microseconds limit) const;
   int sleepersFor(int64_t units);
   void stop();
 

@@ -5,11 +5,10 @@
 #include <cmath>
 #include <cstring>
 
+#include "../avx512/ahead-lines.h"
 #include "../avx512/fold.h"
-#include "../avx512/key-groups.h"
-#include "../avx512/vec-avx512.h"
+#include "../avx512/part-weights.h"
 #include "../blocks.h"
-#include "../exp2.h"
 #include "../isa.h"
 #include "few-rows-state.h"
 #include "queries.h"
@@ -18,28 +17,33 @@ namespace polymla::cpu {
 namespace {
 
 /**
- * As avx512/few-rows.h, in products of bf16 pairs, half as many instructions. Pairs of dims make scores, pairs of keys
- * outputs. Scales of groups of numbers go to the sums of scores, and for outputs to the weights, before these are rounded.
+ * Attention of a few rows to keys of a type, in products of bf16 pairs: pairs of dims make scores, pairs of keys outputs.
+ * Scores of a part of a tile come first, then its outputs, a line of columns after the other, whose sums stay in registers over
+ * all its keys. Both read keys as they lie in the cache; the next tile is fetched meanwhile. Scales of groups of numbers go to the
+ * sums of scores, and for outputs to the weights, before these are rounded.
  */
 template <class Keys, int rows> class FewPairs {
 public:
-  explicit FewPairs(const FewPairsState &state) : state(state), tokenLines(Keys::tokenLines(state.headDim)) {}
+  explicit FewPairs(const FewPairsState &state) : state(state) {}
 
   void begin(const Queries &queries) const {
-    std::memset(state.queries, 0, sizeof(uint16_t) * state.lines * rows * PAIR_LINE);
-    std::memset(state.out, 0, sizeof(float) * state.valueHalves * rows * PAIR_HALF);
-    std::memset(state.products, 0, sizeof(float) * LANES * 16);
-    for (int i = 0; i < state.scaleGroups * 16; i++) state.scales[i] = 1;
-    for (int i = 0; i < (Keys::exactScales ? 1 : state.scaleGroups) * LANES; i++) state.roundedSum[i] = 0;
-    for (int i = 0; i < LANES; i++) {
+    std::memset(state.queries, 0, sizeof(uint16_t) * static_cast<size_t>(state.lines * rows * PAIR_LINE));
+    std::memset(state.out, 0, sizeof(float) * static_cast<size_t>(state.valueLines * rows * PAIR_LINE));
+    std::memset(state.products, 0, sizeof(float) * rows * 256);
+    if constexpr (SCALED) {
+      const int groups = std::max(state.scaleGroups, GROUPS);
+      for (int i = 0; i < groups * TILE_KEYS; i++) state.scales[i] = 1;
+    }
+    for (int i = 0; i < (Keys::exactScales ? 1 : state.scaleGroups) * rows * 16; i++) state.roundedSum[i] = 0;
+    for (int i = 0; i < rows * 16; i++) {
       state.base[i] = state.sum[i] = 0;
       state.limit[i] = state.maximum[i] = -INFINITY;
     }
     for (int row = 0; row < rows; row++) {
-      for (int d = 0; d < state.headDim; d += 2 * PAIRS) {
-        alignas(64) uint16_t numbers[2 * PAIRS];
+      for (int d = 0; d < state.headDim; d += PAIR_HALF) {
+        alignas(64) uint16_t numbers[PAIR_HALF];
         _mm512_store_si512(numbers, queryPairs(queries.rows[row], queries.dtype, d, state.headDim));
-        for (int i = 0; i < 2 * PAIRS && d + i < state.headDim; i++) {
+        for (int i = 0; i < PAIR_HALF && d + i < state.headDim; i++) {
           const int position = Keys::position(d + i);
           state.queries[(position / PAIR_LINE * rows + row) * PAIR_LINE + position % PAIR_LINE] = numbers[i];
         }
@@ -47,22 +51,28 @@ public:
     }
   }
 
-  void attend(const KeyTile *tiles, int count) { takeInGroups<GROUP>(*this, tiles, count); }
+  void attend(const KeyTile *tiles, int count) const {
+    for (int i = 0; i < count; i++) {
+      AheadLines ahead(tiles[i + 1 < count ? i + 1 : i], Keys::keyBytes(state.headDim), FETCHED, steps(tiles[i]), state.valueLines * ceilDiv(tiles[i].count, PART_KEYS));
+      take(tiles[i], ahead);
+    }
+  }
 
   void finish(float *out, int64_t outStride, float *lse, float *maxLogit) const {
     constexpr double ln2 = 0.6931471805599453;
     for (int row = 0; row < rows; row++) {
       float maximum = -INFINITY;
-      for (int i = row * GROUP; i < (row + 1) * GROUP; i++) maximum = std::fmax(maximum, state.maximum[i]);
-      const float sum = sumOf(state.sum, row);
+      for (int i = row * 16; i < (row + 1) * 16; i++) maximum = std::fmax(maximum, state.maximum[i]);
+      const float sum = sumOf(state.sum + row * 16);
       const bool nothing = sum == 0; // the largest weight is at least 2^−RAISE_ABOVE
-      const double log2 = static_cast<double>(state.base[row * GROUP]) + std::log2(static_cast<double>(sum));
+      const double log2 = static_cast<double>(state.base[row * 16]) + std::log2(static_cast<double>(sum));
       lse[row] = nothing ? INFINITY : static_cast<float>(log2 * ln2);
       if (maxLogit != nullptr) maxLogit[row] = static_cast<float>(maximum * ln2);
       float factor = 0;
       for (int d = 0; d < state.valueDim; d++) {
         if (!nothing && (d == 0 || (!Keys::exactScales && d % Keys::scaleGroup == 0))) {
-          factor = 1 / sumOf(state.roundedSum + (d == 0 ? 0 : d / Keys::scaleGroup * LANES), row);
+          const int group = d == 0 ? 0 : d / Keys::scaleGroup;
+          factor = 1 / sumOf(state.roundedSum + (group * rows + row) * 16);
         }
         out[row * outStride + d] = *outAt(row, d) * factor;
       }
@@ -70,22 +80,26 @@ public:
   }
 
 private:
-  static constexpr int GROUP = FEW_PAIRS_GROUP;
-  static constexpr int VECTORS = (rows * GROUP + 15) / 16;
-  static constexpr int LANES = VECTORS * 16;
-  static constexpr int PAIRS = 16;                // of a vector of bf16
-  static constexpr int BLOCK = rows > 4 ? 1 : 2;  // half lines of values whose sums fit in registers
   static constexpr bool SCALED = Keys::scaleGroup != 0;
-  /** Keys that are scored together: two, where that leaves sums enough in registers. */
-  static constexpr int KEYS = Keys::staged && (SCALED || rows <= 2) ? 2 : 1;
-  static constexpr int FETCHED = Keys::staged ? 1 : 2; // cache lines of a later key for each line of numbers
-  static constexpr int SUMS = SCALED && rows > 2 ? 1 : 2; // of a key and row
-  using Group = KeyGroup<GROUP>;
-  friend void takeInGroups<GROUP, FewPairs>(FewPairs &, const KeyTile *, int);
+  static constexpr int GROUPS = [] {
+    if constexpr (SCALED) return Keys::codes / Keys::scaleGroup;
+    else return 1;
+  }();
+  static constexpr int TILE_PAIRS = TILE_KEYS / 2;
+  /** Keys that are scored together. */
+  static constexpr int KEYS = rows <= 4 ? 2 : 1;
+  /** Of a key and row: the processor adds to one no faster than every sixth cycle. */
+  static constexpr int SUMS = KEYS * rows >= 8 ? 1 : 2;
+  /** Halves of a line of columns whose sums fit in registers. */
+  static constexpr int HALVES = rows <= 4 ? 2 : 1;
+  /** Lines of the next tile for each step of this one. */
+  static constexpr int FETCHED = SCALED || Keys::codeBytes == 1 || rows > 4 ? 1 : 2;
 
-  static float sumOf(const float *lanes, int row) {
+  static __m512bh pairs(__m512i numbers) { return reinterpret_cast<__m512bh>(numbers); }
+
+  static float sumOf(const float *lanes) {
     float sum = 0;
-    for (int i = row * GROUP; i < (row + 1) * GROUP; i++) sum += lanes[i];
+    for (int i = 0; i < 16; i++) sum += lanes[i];
     return sum;
   }
 
@@ -95,34 +109,74 @@ private:
     return state.out + ((position / PAIR_HALF * rows + row) * 2 + at % 8 / 4) * 16 + at / 8 * 4 + at % 4;
   }
 
-  uint16_t *stagedKey(int key) const { return state.staged[slot] + key * state.lines * PAIR_LINE; }
+  /** Lines of one key or of a pair that a tile's loops work on. */
+  int64_t steps(const KeyTile &tile) const {
+    const int pairs = ceilDiv(tile.count, 2);
+    return static_cast<int64_t>(ceilDiv(tile.count, KEYS)) * state.lines + static_cast<int64_t>(pairs) * state.valueLines * (2 / HALVES);
+  }
 
-  /** Scores of one group beside products with the values of another; either may be empty. */
-  void pass(const Group &next, const Group &held) const {
-    const int steps = GROUP / KEYS;
-    const int blocks = (state.valueHalves + BLOCK - 1) / BLOCK;
-    const int share = (blocks + steps - 1) / steps * BLOCK;
-    int half = 0;
-    for (int key = 0; key < GROUP; key += KEYS) {
-      if (key + KEYS <= next.count) {
-        score<KEYS>(next, key);
-      } else {
-        for (int k = key; k < next.count; k++) score<1>(next, k);
+  void take(const KeyTile &tile, AheadLines &ahead) const {
+    if constexpr (SCALED) {
+      if (!Keys::readScales(tile, state.scales)) [[unlikely]] return takeDecoded(tile, ahead);
+    }
+    takeKeys(Keys(), tile, ahead);
+  }
+
+  template <class Source> void takeKeys(const Source &source, const KeyTile &tile, AheadLines &ahead) const {
+    for (int begin = 0; begin < tile.count; begin += PART_KEYS) {
+      const int end = begin + PART_KEYS < tile.count ? begin + PART_KEYS : tile.count;
+      for (int key = begin; key < end; key += KEYS) {
+        if (key + KEYS <= end) score<KEYS>(source, tile, key, ahead);
+        else score<1>(source, tile, key, ahead);
       }
-      if (held.count == 0) continue;
-      const int end = half + share < state.valueHalves ? half + share : state.valueHalves;
-      for (; half + BLOCK <= end; half += BLOCK) addValues<BLOCK>(held, half);
-      if (BLOCK > 1 && half < end) addValues<1>(held, half++);
+      for (int row = 0; row < rows; row++) {
+        _mm512_store_ps(state.logits + row * TILE_KEYS + begin, sumsOf(state.products + row * 256));
+      }
+      weigh(tile, begin);
+      KeyTile part = tile;
+      part.keys += begin * tile.stride;
+      part.count = end - begin;
+      for (int line = 0; line < state.valueLines; line++) {
+        const uint64_t *weights = state.weights + begin / 2;
+        if constexpr (SCALED) weights += line / (Keys::scaleGroup / PAIR_LINE) * rows * TILE_PAIRS;
+        if ((line + 1) * PAIR_LINE <= state.headDim) addLine<true>(source, part, line, weights, ahead);
+        else addLine<false>(source, part, line, weights, ahead);
+      }
     }
   }
 
-  /** Where keys that are scored together are, go and will be: in registers, which stores do not make stale. */
-  template <int count> struct Places {
-    const std::byte *keys[count], *ahead[count];
-    uint16_t *staged[count];
-    const uint16_t *queries;
-    int headDim;
-  };
+  /** A tile with scales that are not usual: its keys are decoded first, those numbers with their scales. */
+  [[gnu::noinline]] void takeDecoded(const KeyTile &tile, AheadLines &ahead) const {
+    if constexpr (SCALED) {
+      constexpr int lines = Keys::codes / PAIR_LINE + 1;
+      alignas(64) uint16_t decoded[TILE_KEYS * lines * PAIR_LINE];
+      const Keys keys;
+      for (int k = 0; k < tile.count; k++) {
+        const std::byte *key = tile.keys + k * tile.stride;
+        uint16_t *to = decoded + k * lines * PAIR_LINE;
+        alignas(64) uint16_t natural[Keys::codes];
+        for (int g = 0; g < GROUPS; g++) {
+          float &scale = state.scales[g * TILE_KEYS + k];
+          const bool isUsual = std::fabs(scale) > SMALLEST_USUAL && std::fabs(scale) < LARGEST_USUAL;
+          decodeScaled(keys.e4m3.decoder, key + g * Keys::scaleGroup, Keys::scaleGroup, isUsual ? 1 : scale,
+                       reinterpret_cast<std::byte *>(natural + g * Keys::scaleGroup));
+          if (!isUsual) scale = 1;
+        }
+        for (int d = 0; d < Keys::codes; d++) to[Keys::position(d)] = natural[d];
+        __m512i low, high;
+        keys.template load<false>(key, lines - 1, state.headDim, low, high);
+        _mm512_store_si512(to + Keys::codes, low);
+        _mm512_store_si512(to + Keys::codes + PAIR_HALF, high);
+      }
+      for (int g = 0; g < GROUPS; g++) {
+        for (int k = tile.count; k < TILE_KEYS; k++) state.scales[g * TILE_KEYS + k] = 1;
+      }
+      KeyTile bf16 = tile;
+      bf16.keys = reinterpret_cast<const std::byte *>(decoded);
+      bf16.stride = lines * PAIR_LINE * 2;
+      takeKeys(PairsOfDecoded<Keys>(), bf16, ahead);
+    }
+  }
 
   /** Sums of one key after another. */
   template <int count> struct Sums {
@@ -136,92 +190,56 @@ private:
     }
   };
 
-  /** Of `count` keys from `key` on. Sums over lanes are left to `weigh`. */
-  template <int count> void score(const Group &group, int key) const {
-    const Keys keys; // tables in registers
-    Places<count> at{};
-#pragma GCC unroll 4
-    for (int k = 0; k < count; k++) {
-      at.keys[k] = group.keys[key + k];
-      at.ahead[k] = group.ahead[key + k];
-      if (Keys::staged) at.staged[k] = stagedKey(key + k);
-    }
-    at.queries = state.queries;
-    at.headDim = state.headDim;
-    Sums<count> sums, scaled;
+  /** Of `count` keys from `key` on. Sums over lanes are left to `sumsOf`. */
+  template <int count, class Source>
+  [[gnu::always_inline]] void score(const Source &source, const KeyTile &tile, int key, AheadLines &ahead) const {
+    const std::byte *keys = tile.keys + key * tile.stride;
+    const int whole = state.headDim / PAIR_LINE;
+    Sums<count> sums;
     sums.clear();
+    float *products = state.products + key % 16 * 16;
     if constexpr (SCALED) {
+      Sums<count> scaled;
       scaled.clear();
       constexpr int lines = Keys::scaleGroup / PAIR_LINE;
-      for (int g = 0; g < Keys::codes / Keys::scaleGroup; g++) {
-        float scale[count];
-        bool usual = true;
-#pragma GCC unroll 4
-        for (int k = 0; k < count; k++) {
-          scale[k] = Keys::scale(group.keys[key + k], group.scales[key + k], g);
-          usual &= Keys::usual(scale[k]);
-        }
-        if (usual) [[likely]] {
+      for (int g = 0; g < GROUPS; g++) {
 #pragma GCC unroll 2
-          for (int line = 0; line < lines; line++) scoreLine<count, true>(keys, at, g * lines + line, sums);
-        } else {
-          for (int line = 0; line < lines; line++) scoreScaled<count>(keys, at, g * lines + line, scale, sums);
-          for (float &one : scale) one = 1;
-        }
+        for (int line = 0; line < lines; line++) scoreLine<count, true>(source, keys, tile.stride, g * lines + line, sums, ahead);
 #pragma GCC unroll 4
         for (int k = 0; k < count; k++) {
-          const __m512 by = _mm512_set1_ps(scale[k]);
+          const __m512 by = _mm512_set1_ps(state.scales[g * TILE_KEYS + key + k]);
 #pragma GCC unroll 8
-          for (int r = 0; r < rows; r++) {
-            scaled.of[k][r][0] = _mm512_fmadd_ps(sums.total(k, r), by, scaled.of[k][r][0]);
-          }
-          if (g < state.scaleGroups) {
-            for (int lane = key + k; lane < 16; lane += GROUP) state.scales[g * 16 + lane] = scale[k];
-          }
+          for (int r = 0; r < rows; r++) scaled.of[k][r][0] = _mm512_fmadd_ps(sums.total(k, r), by, scaled.of[k][r][0]);
         }
         sums.clear();
       }
-      if (state.headDim > Keys::codes) scoreLine<count, false>(keys, at, Keys::codes / PAIR_LINE, sums);
-    } else {
-      const int whole = state.headDim / PAIR_LINE;
-      for (int line = 0; line < whole; line++) scoreLine<count, true>(keys, at, line, sums);
-      if (whole < state.lines) scoreLine<count, false>(keys, at, whole, sums);
-    }
+      if (state.headDim > Keys::codes) scoreLine<count, false>(source, keys, tile.stride, GROUPS * lines, sums, ahead);
 #pragma GCC unroll 4
-    for (int k = 0; k < count; k++) {
-      for (int line = state.lines * FETCHED; line < tokenLines; line++) fetch(at.ahead[k] + line * 64);
+      for (int k = 0; k < count; k++) {
 #pragma GCC unroll 8
-      for (int r = 0; r < rows; r++) {
-        const __m512 total = sums.total(k, r);
-        _mm512_store_ps(state.products + (r * GROUP + key + k) * 16,
-                        SCALED ? _mm512_add_ps(total, scaled.of[k][r][0]) : total);
+        for (int r = 0; r < rows; r++) {
+          _mm512_store_ps(products + r * 256 + k * 16, _mm512_add_ps(sums.total(k, r), scaled.of[k][r][0]));
+        }
+      }
+    } else {
+      for (int line = 0; line < whole; line++) scoreLine<count, true>(source, keys, tile.stride, line, sums, ahead);
+      if (whole < state.lines) scoreLine<count, false>(source, keys, tile.stride, whole, sums, ahead);
+#pragma GCC unroll 4
+      for (int k = 0; k < count; k++) {
+#pragma GCC unroll 8
+        for (int r = 0; r < rows; r++) _mm512_store_ps(products + r * 256 + k * 16, sums.total(k, r));
       }
     }
   }
 
-  template <int count, bool whole, class Sum>
-  [[gnu::always_inline]] void scoreLine(const Keys &keys, const Places<count> &at, int line, Sum &sums) const {
+  template <int count, bool whole, class Source>
+  [[gnu::always_inline]] void scoreLine(const Source &source, const std::byte *keys, int64_t stride, int line, Sums<count> &sums,
+                                        AheadLines &ahead) const {
     __m512i low[count], high[count];
 #pragma GCC unroll 4
-    for (int k = 0; k < count; k++) {
-      keys.template load<whole>(at.keys[k], line, at.headDim, low[k], high[k]);
-      fetch(at.ahead[k] + line * FETCHED * 64);
-      if (FETCHED > 1) fetch(at.ahead[k] + (line * FETCHED + 1) * 64);
-    }
-    multiply<count>(at, line, low, high, sums);
-  }
-
-  template <int count, class Sum>
-  void scoreScaled(const Keys &keys, const Places<count> &at, int line, const float (&scale)[count], Sum &sums) const {
-    __m512i low[count], high[count];
-#pragma GCC unroll 4
-    for (int k = 0; k < count; k++) keys.loadScaled(at.keys[k], line, scale[k], low[k], high[k]);
-    multiply<count>(at, line, low, high, sums);
-  }
-
-  template <int count, class Sum>
-  [[gnu::always_inline]] void multiply(const Places<count> &at, int line, const __m512i (&low)[count], const __m512i (&high)[count], Sum &sums) const {
-    const uint16_t *q = at.queries + line * rows * PAIR_LINE;
+    for (int k = 0; k < count; k++) source.template load<whole>(keys + k * stride, line, state.headDim, low[k], high[k]);
+    ahead.template fetch<FETCHED>();
+    const uint16_t *q = state.queries + line * rows * PAIR_LINE;
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++) {
       const __m512bh first = pairs(_mm512_load_si512(q + r * PAIR_LINE));
@@ -233,106 +251,68 @@ private:
         sum[SUMS - 1] = _mm512_dpbf16_ps(sum[SUMS - 1], pairs(high[k]), last);
       }
     }
-    if constexpr (Keys::staged) {
-#pragma GCC unroll 4
-      for (int k = 0; k < count; k++) {
-        uint16_t *to = at.staged[k] + line * PAIR_LINE;
-        _mm512_store_si512(to, low[k]);
-        _mm512_store_si512(to + PAIR_HALF, high[k]);
-      }
+  }
+
+  /** Adds weights × values to a line of all rows' outputs. */
+  template <bool whole, class Source>
+  void addLine(const Source &source, const KeyTile &tile, int line, const uint64_t *weights, AheadLines &ahead) const {
+    float *out = state.out + line * rows * PAIR_LINE;
+    ahead.rest();
+    if constexpr (HALVES == 2) {
+      addHalves<whole, 0, 2>(source, tile, line, weights, out, ahead);
+    } else {
+      addHalves<whole, 0, 1>(source, tile, line, weights, out, ahead);
+      addHalves<whole, 1, 1>(source, tile, line, weights, out + rows * PAIR_HALF, ahead);
     }
   }
 
-  /** A cache line, to the second-level cache. GCC drops calls of a function that does nothing else, unless it inlines them. */
-  [[gnu::always_inline]] static void fetch(const std::byte *line) { _mm_prefetch(reinterpret_cast<const char *>(line), _MM_HINT_T1); }
-
-  static __m512bh pairs(__m512i numbers) { return reinterpret_cast<__m512bh>(numbers); }
-
-  template <bool whole> __m512i value(const std::byte *key, int half) const {
-    if constexpr (Keys::staged) return _mm512_load_si512(key + half * PAIR_HALF * 2);
-    else return PairsOfBf16::half<whole>(key, half, state.headDim);
-  }
-
-  /** Adds weights × values to half lines of all rows' outputs, which have a scale in common. */
-  template <int halves> void addValues(const Group &group, int half) const {
-    if (!Keys::staged && (half + halves) * PAIR_HALF > state.headDim) addHalves<halves, false>(group, half);
-    else addHalves<halves, true>(group, half);
-  }
-
-  template <int halves, bool whole> void addHalves(const Group &group, int half) const {
-    float *out = state.out + half * rows * PAIR_HALF;
-    const uint64_t *weights = state.weights;
-    if constexpr (SCALED) weights += half / (Keys::scaleGroup / PAIR_HALF) * (LANES / 2);
-    __m512 sums[halves * rows * 2];
+  template <bool whole, int from, int halves, class Source>
+  void addHalves(const Source &given, const KeyTile &tile, int line, const uint64_t *weights, float *out, AheadLines &ahead) const {
+    const Source source = given; // tables in registers
+    __m512 sums[halves][rows][2];
 #pragma GCC unroll 32
-    for (int i = 0; i < halves * rows * 2; i++) sums[i] = _mm512_load_ps(out + i * 16);
-    const auto add = [&](int k) __attribute__((always_inline)) {
-#pragma GCC unroll 2
-      for (int h = 0; h < halves; h++) {
-        const __m512i even = value<whole>(group.keys[k], half + h), odd = value<whole>(group.keys[k + 1], half + h);
-        const __m512i low = _mm512_unpacklo_epi16(even, odd), high = _mm512_unpackhi_epi16(even, odd);
+    for (int i = 0; i < halves * rows * 2; i++) (&sums[0][0][0])[i] = _mm512_load_ps(out + i * 16);
+    const std::byte *even = tile.keys;
+    for (int left = tile.count; left > 0; left -= 2, even += 2 * tile.stride, weights++) {
+      // A key without a partner has one of weight 0.
+      const std::byte *odd = left == 1 ? even : even + tile.stride;
+      ahead.template fetch<FETCHED>();
+      __m512i low[halves], high[halves];
+      source.template pairs<whole, from>(even, odd, line, state.headDim, low[0], high[0]);
+      if constexpr (halves == 2) source.template pairs<whole, 1>(even, odd, line, state.headDim, low[1], high[1]);
 #pragma GCC unroll 8
-        for (int r = 0; r < rows; r++) {
-          const __m512bh weight = pairs(_mm512_set1_epi32(static_cast<int>(weights[(r * GROUP + k) / 2])));
-          __m512 *sum = sums + (h * rows + r) * 2;
-          sum[0] = _mm512_dpbf16_ps(sum[0], weight, pairs(low));
-          sum[1] = _mm512_dpbf16_ps(sum[1], weight, pairs(high));
+      for (int r = 0; r < rows; r++) {
+        const __m512bh weight = pairs(_mm512_set1_epi32(static_cast<int>(weights[r * TILE_PAIRS])));
+#pragma GCC unroll 2
+        for (int h = 0; h < halves; h++) {
+          sums[h][r][0] = _mm512_dpbf16_ps(sums[h][r][0], weight, pairs(low[h]));
+          sums[h][r][1] = _mm512_dpbf16_ps(sums[h][r][1], weight, pairs(high[h]));
         }
       }
-    };
-    if (group.count == GROUP) [[likely]] {
-#pragma GCC unroll 4
-      for (int k = 0; k < GROUP; k += 2) add(k);
-    } else {
-      for (int k = 0; k < group.count; k += 2) add(k);
     }
 #pragma GCC unroll 32
-    for (int i = 0; i < halves * rows * 2; i++) _mm512_store_ps(out + i * 16, sums[i]);
+    for (int i = 0; i < halves * rows * 2; i++) _mm512_store_ps(out + i * 16, (&sums[0][0][0])[i]);
   }
 
-  /** Turns the products of a group into weights. */
-  void weigh(const Group &group, const uint64_t *visible) const {
-    uint64_t seen = 0;
-    for (int r = 0; r < rows; r++) {
-      uint64_t bits = (1u << group.count) - 1;
-      if (visible != nullptr) {
-        for (int k = 0; k < group.count; k++) bits &= ~((~visible[r] >> group.index[k] & 1) << k);
-      }
-      seen |= bits << r * GROUP;
-    }
-    const __m512 scale = _mm512_set1_ps(state.scale);
-    __m512 logits[VECTORS];
-    bool raise = false;
-#pragma GCC unroll 4
-    for (int v = 0; v < VECTORS; v++) {
-      const __mmask16 present = static_cast<__mmask16>(seen >> v * 16);
-      const __m512 all = _mm512_mul_ps(sumsOf(state.products + v * 256), scale);
-      logits[v] = _mm512_mask_mov_ps(_mm512_set1_ps(-INFINITY), present, all);
-      // Of two numbers of which one is NaN this is the second.
-      _mm512_store_ps(state.maximum + v * 16, _mm512_max_ps(logits[v], _mm512_load_ps(state.maximum + v * 16)));
-      raise |= _mm512_cmp_ps_mask(logits[v], _mm512_load_ps(state.limit + v * 16), _CMP_GT_OQ) != 0;
-    }
-    if (raise) [[unlikely]] raiseBases<GROUP>(state, [&](int row, float factor) { rescale(row, factor); });
-#pragma GCC unroll 4
-    for (int v = 0; v < VECTORS; v++) {
-      const __m512 weight = exp2<Avx512Vec>(_mm512_sub_ps(logits[v], _mm512_load_ps(state.base + v * 16)));
-      addTo(state.sum + v * 16, weight);
+  /** Turns the sums of a part into weights. */
+  void weigh(const KeyTile &tile, int begin) const {
+    const auto rescaleRow = [&](int row, float factor) { rescale(row, factor); };
+    weighPart<rows>(state, tile, begin, state.scale, rescaleRow, [&](int row, __m512 weight) {
       if constexpr (Keys::exactScales) {
         const __m512 close = rounded(weight);
-        addTo(state.roundedSum + v * 16, close);
+        addTo(state.roundedSum + row * 16, close);
         for (int g = 0; g < state.scaleGroups; g++) {
-          const __m512 scales = _mm512_load_ps(state.scales + g * 16);
-          storePairs(g, v, Keys::scaleGroup == 0 ? close : _mm512_mul_ps(close, scales));
+          storePairs(g, row, begin, SCALED ? _mm512_mul_ps(close, _mm512_load_ps(state.scales + g * TILE_KEYS + begin)) : close);
         }
       } else {
         for (int g = 0; g < state.scaleGroups; g++) {
-          const __m512 scales = _mm512_load_ps(state.scales + g * 16);
+          const __m512 scales = _mm512_load_ps(state.scales + g * TILE_KEYS + begin);
           const __m512 close = rounded(_mm512_mul_ps(weight, scales));
-          addTo(state.roundedSum + g * LANES + v * 16, _mm512_div_ps(close, scales));
-          storePairs(g, v, close);
+          addTo(state.roundedSum + (g * rows + row) * 16, _mm512_div_ps(close, scales));
+          storePairs(g, row, begin, close);
         }
       }
-    }
+    });
   }
 
   static void addTo(float *lanes, __m512 numbers) { _mm512_store_ps(lanes, _mm512_add_ps(numbers, _mm512_load_ps(lanes))); }
@@ -343,33 +323,22 @@ private:
     return _mm512_castsi512_ps(_mm512_and_si512(up, _mm512_set1_epi32(static_cast<int>(0xffff0000))));
   }
 
-  void storePairs(int scaleGroup, int vector, __m512 close) const {
+  void storePairs(int scaleGroup, int row, int key, __m512 close) const {
     const __m512i bits = _mm512_castps_si512(close);
     const __m512i both = _mm512_or_si512(_mm512_srli_epi64(bits, 32), _mm512_srli_epi32(bits, 16));
-    _mm512_store_si512(state.weights + scaleGroup * (LANES / 2) + vector * 8, both);
+    _mm512_store_si512(state.weights + (scaleGroup * rows + row) * TILE_PAIRS + key / 2, both);
   }
 
   void rescale(int row, float factor) const {
     for (int g = 0; g < (Keys::exactScales ? 1 : state.scaleGroups); g++) {
-      for (int i = row * GROUP; i < (row + 1) * GROUP; i++) state.roundedSum[g * LANES + i] *= factor;
+      for (int i = 0; i < 16; i++) state.roundedSum[(g * rows + row) * 16 + i] *= factor;
     }
-    for (int half = 0; half < state.valueHalves; half++) {
+    for (int half = 0; half < state.valueLines * 2; half++) {
       for (int i = 0; i < PAIR_HALF; i++) state.out[(half * rows + row) * PAIR_HALF + i] *= factor;
     }
   }
 
-  /** The group that was scored last has the values of the next pass; a key without a partner has one of weight 0. */
-  void hold(Group &group) {
-    if constexpr (Keys::staged) {
-      for (int k = 0; k < group.count; k++) group.keys[k] = reinterpret_cast<const std::byte *>(stagedKey(k));
-      slot ^= 1;
-    }
-    if (group.count % 2 != 0) group.keys[group.count] = group.keys[group.count - 1];
-  }
-
   const FewPairsState &state;
-  const int tokenLines;
-  int slot = 0; // of the two groups of staged keys, the one to fill
 };
 
 /** Calls `f` with the attention of a state. */

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <new>
 
+#include "../blocks.h"
 #include "../kernels.h"
 
 namespace polymla::cpu {
@@ -51,8 +52,6 @@ struct Bf16State {
   /** PANEL_COLUMNS of the values, interleaved as the kernel wants them. */
   uint32_t *panel;
 };
-
-inline int ceilDiv(int a, int b) { return (a + b - 1) / b; }
 
 /** Floats from 16 output columns of a row to the next 16. */
 constexpr int OUTPUT_STEP = LANES * LANES;

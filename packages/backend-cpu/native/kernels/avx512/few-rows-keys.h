@@ -25,6 +25,7 @@ struct Line {
  *   position(d)              where dim d is
  *   positions(dims)          places that so many dims take, whole lines; those behind the last dim hold zeros
  *   scale                    what numbers are to be multiplied with
+ *   wholeTiles               whether keys are taken by tiles, for which `group` is 16; else by groups
  *   group                    keys that are taken at a time: two groups stay in the first-level cache
  *   lineBytes                that a line of numbers takes, about
  *   staged                   whether numbers are stored in f32 on the way, for the second product
@@ -50,8 +51,8 @@ struct StagedF32 {
 
 struct FewF16 {
   using Values = FewF16;
-  static constexpr bool staged = false;
-  static constexpr int group = 8;
+  static constexpr bool staged = false, wholeTiles = true;
+  static constexpr int group = 16;
   static constexpr float scale = 1;
   static int position(int d) { return d; }
   static int positions(int dims) { return (dims + LINE - 1) / LINE * LINE; }
@@ -69,7 +70,7 @@ struct FewF16 {
 /** Even dims of a line first, then odd ones: bf16 is the high half of f32. */
 struct FewBf16 {
   using Values = FewBf16;
-  static constexpr bool staged = false;
+  static constexpr bool staged = false, wholeTiles = false;
   static constexpr int group = 8;
   static constexpr float scale = 1;
   static int position(int d) { return d / LINE * LINE + d % 2 * (LINE / 2) + d % LINE / 2; }
@@ -125,7 +126,7 @@ private:
 
 struct FewE4m3 {
   using Values = StagedF32;
-  static constexpr bool staged = true;
+  static constexpr bool staged = true, wholeTiles = false;
   static constexpr int group = 4;
   static constexpr float scale = E4m3Block::scale;
   static int position(int d) { return E4m3Block::position(d); }
@@ -149,7 +150,7 @@ struct FewE4m3 {
 template <int groups, int groupSize, int ropeAt> struct FewScaled {
   static constexpr int codes = groups * groupSize;
   using Values = StagedF32;
-  static constexpr bool staged = true;
+  static constexpr bool staged = true, wholeTiles = false;
   static constexpr int group = 4;
   static constexpr float scale = 1;
   static int position(int d) {

@@ -20,6 +20,7 @@ struct FewRowsState {
   float *queries;  // [lines][rows][LINE], in the order of the key type
   float *out;      // [valueLines][rows][LINE]
   float *products; // [rows][group][16]: sums over their lanes are logits
+  float *logits;   // [rows][TILE_KEYS], and weights; of whole tiles only
   float *weights;  // [rows][group], as all that follows
   float *base;     // 0 before the first maximum
   float *limit;    // of logits that need no other base
@@ -48,6 +49,7 @@ inline size_t layOutFewRows(FewRowsState &state, std::byte *memory, int rows, in
     state.queries = take(state.lines * rows * LINE);
     state.out = take(state.valueLines * rows * LINE);
     state.products = take(lanes * 16);
+    state.logits = take(keys.wholeTiles ? rows * TILE_KEYS : 0);
     for (float **array : {&state.weights, &state.base, &state.limit, &state.maximum, &state.sum}) {
       *array = take(lanes);
     }

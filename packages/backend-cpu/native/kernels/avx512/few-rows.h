@@ -8,9 +8,11 @@
 #include "../convert.h"
 #include "../exp2.h"
 #include "../isa.h"
+#include "ahead-lines.h"
 #include "few-rows-state.h"
 #include "fold.h"
 #include "key-groups.h"
+#include "part-weights.h"
 #include "vec-avx512.h"
 
 namespace polymla::cpu {
@@ -45,7 +47,13 @@ public:
     }
   }
 
-  void attend(const KeyTile *tiles, int count) { takeInGroups<GROUP>(*this, tiles, count); }
+  void attend(const KeyTile *tiles, int count) {
+    if constexpr (Keys::wholeTiles) {
+      for (int i = 0; i < count; i++) takeTile(tiles[i], tiles[i + 1 < count ? i + 1 : i]);
+    } else {
+      takeInGroups<GROUP>(*this, tiles, count);
+    }
+  }
 
   void finish(float *out, int64_t outStride, float *lse, float *maxLogit) const {
     constexpr double ln2 = 0.6931471805599453;
@@ -79,6 +87,100 @@ private:
   static float *at(float *array, int row, int d) {
     const int position = Keys::position(d);
     return array + (position / LINE * rows + row) * LINE + position % LINE;
+  }
+
+  /** Parts of a tile: scores, then outputs, a block of columns after the other, whose sums stay in registers over all keys. */
+  void takeTile(const KeyTile &tile, const KeyTile &next) const {
+    constexpr int keys = rows <= 4 ? 2 : 1; // scored together
+    const int blocks = ceilDiv(state.valueLines, BLOCK);
+    const int64_t steps = int64_t{ceilDiv(tile.count, keys)} * state.lines + int64_t{tile.count} * blocks;
+    AheadLines ahead(next, state.headDim * Keys::lineBytes / LINE, 1, steps, blocks * ceilDiv(tile.count, PART_KEYS));
+    const auto rescale = [&](int row, float factor) { rescaleRow(row, factor); };
+    for (int begin = 0; begin < tile.count; begin += PART_KEYS) {
+      const int end = begin + PART_KEYS < tile.count ? begin + PART_KEYS : tile.count;
+      for (int key = begin; key < end; key += keys) {
+        if (key + keys <= end) scoreInPlace<keys>(tile, key, ahead);
+        else scoreInPlace<1>(tile, key, ahead);
+      }
+      for (int r = 0; r < rows; r++) _mm512_store_ps(state.logits + r * TILE_KEYS + begin, sumsOf(state.products + r * 256));
+      weighPart<rows>(state, tile, begin, 1, rescale, [&](int row, __m512 weights) {
+        _mm512_store_ps(state.logits + row * TILE_KEYS + begin, weights);
+      });
+      for (int line = 0; line < state.valueLines; line += BLOCK) {
+        ahead.rest();
+        if ((line + BLOCK) * LINE <= state.headDim && line + BLOCK <= state.valueLines) {
+          addPart<BLOCK, true>(tile, begin, end, line, ahead);
+        } else {
+          for (int one = line; one < line + BLOCK && one < state.valueLines; one++) addPart<1, false>(tile, begin, end, one, ahead);
+        }
+      }
+    }
+  }
+
+  template <int keys> void scoreInPlace(const KeyTile &tile, int key, AheadLines &ahead) const {
+    const std::byte *at = tile.keys + key * tile.stride;
+    const int whole = state.headDim / LINE;
+    __m512 sums[keys][rows][2];
+#pragma GCC unroll 32
+    for (int i = 0; i < keys * rows * 2; i++) (&sums[0][0][0])[i] = _mm512_setzero_ps();
+    const auto take = [&](int line, bool isWhole) __attribute__((always_inline)) {
+      Line numbers[keys];
+#pragma GCC unroll 2
+      for (int k = 0; k < keys; k++) numbers[k] = Keys::load(at + k * tile.stride, line, isWhole);
+      ahead.template fetch<1>();
+      const float *q = state.queries + line * rows * LINE;
+#pragma GCC unroll 8
+      for (int r = 0; r < rows; r++) {
+        const __m512 first = _mm512_load_ps(q + r * LINE), last = _mm512_load_ps(q + r * LINE + 16);
+#pragma GCC unroll 2
+        for (int k = 0; k < keys; k++) {
+          sums[k][r][0] = _mm512_fmadd_ps(numbers[k].first, first, sums[k][r][0]);
+          sums[k][r][1] = _mm512_fmadd_ps(numbers[k].last, last, sums[k][r][1]);
+        }
+      }
+    };
+    for (int line = 0; line < whole; line++) take(line, true);
+    if (whole < state.lines) take(whole, false);
+#pragma GCC unroll 2
+    for (int k = 0; k < keys; k++) {
+#pragma GCC unroll 8
+      for (int r = 0; r < rows; r++) {
+        _mm512_store_ps(state.products + r * 256 + (key + k) % 16 * 16, _mm512_add_ps(sums[k][r][0], sums[k][r][1]));
+      }
+    }
+  }
+
+  /** Adds weights × values of keys of a tile to lines of all rows' outputs. */
+  template <int lines, bool whole> void addPart(const KeyTile &tile, int begin, int end, int line, AheadLines &ahead) const {
+    float *out = state.out + line * rows * LINE;
+    const bool isWhole = whole || (line + 1) * LINE <= state.headDim;
+    __m512 sums[lines][rows][2];
+#pragma GCC unroll 32
+    for (int i = 0; i < lines * rows * 2; i++) (&sums[0][0][0])[i] = _mm512_load_ps(out + i * 16);
+    const std::byte *at = tile.keys + begin * tile.stride;
+    for (int k = begin; k < end; k++, at += tile.stride) {
+      ahead.template fetch<1>();
+      __m512 weights[rows];
+#pragma GCC unroll 8
+      for (int r = 0; r < rows; r++) weights[r] = _mm512_set1_ps(state.logits[r * TILE_KEYS + k]);
+#pragma GCC unroll 2
+      for (int l = 0; l < lines; l++) {
+        const Line value = Keys::load(at, line + l, isWhole);
+#pragma GCC unroll 8
+        for (int r = 0; r < rows; r++) {
+          sums[l][r][0] = _mm512_fmadd_ps(weights[r], value.first, sums[l][r][0]);
+          sums[l][r][1] = _mm512_fmadd_ps(weights[r], value.last, sums[l][r][1]);
+        }
+      }
+    }
+#pragma GCC unroll 32
+    for (int i = 0; i < lines * rows * 2; i++) _mm512_store_ps(out + i * 16, (&sums[0][0][0])[i]);
+  }
+
+  void rescaleRow(int row, float factor) const {
+    for (int line = 0; line < state.valueLines; line++) {
+      for (int i = 0; i < LINE; i++) state.out[(line * rows + row) * LINE + i] *= factor;
+    }
   }
 
   /** Scores of one group beside products with the values of another; either may be empty. */
@@ -185,11 +287,7 @@ private:
       raise |= _mm512_cmp_ps_mask(logits[v], _mm512_load_ps(state.limit + v * 16), _CMP_GT_OQ) != 0;
     }
     if (raise) [[unlikely]] {
-      raiseBases<GROUP>(state, [&](int row, float factor) {
-        for (int line = 0; line < state.valueLines; line++) {
-          for (int i = 0; i < LINE; i++) state.out[(line * rows + row) * LINE + i] *= factor;
-        }
-      });
+      raiseBases<GROUP>(state, [&](int row, float factor) { rescaleRow(row, factor); });
     }
 #pragma GCC unroll 4
     for (int v = 0; v < VECTORS; v++) {

@@ -7,6 +7,9 @@
 namespace polymla::cpu {
 namespace {
 
+/** Keys of a tile that are taken together where there are no groups: they stay in the first-level cache for the second product. */
+constexpr int PART_KEYS = 16;
+
 /** Keys that are taken together, and as many later ones to be fetched meanwhile. */
 template <int SIZE> struct KeyGroup {
   static constexpr int SCALES = 8; // bytes of the scales of a key, where they are apart
