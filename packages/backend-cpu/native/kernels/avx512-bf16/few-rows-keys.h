@@ -74,8 +74,8 @@ struct PairsOfE4m3 {
 
   template <bool whole> static __m512i codesOf(const std::byte *key, int line, int dims) {
     const std::byte *at = key + line * PAIR_LINE;
-    const auto present = static_cast<__mmask16>((1 << (dims - line * PAIR_LINE) / 4) - 1);
-    __m512i codes = whole ? _mm512_loadu_si512(at) : _mm512_maskz_loadu_epi32(present, at);
+    const int fours = whole ? 16 : (dims - line * PAIR_LINE) / 4;
+    __m512i codes = whole ? _mm512_loadu_si512(at) : _mm512_maskz_loadu_epi32(static_cast<__mmask16>((1 << fours) - 1), at);
     // GCC loads once more for each instruction that overwrites them.
     asm("" : "+v"(codes));
     return codes;
