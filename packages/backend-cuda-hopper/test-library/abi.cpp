@@ -4,9 +4,9 @@
 #include <cstring>
 #include <string>
 
-#include "../src/library/availability.h"
-#include "../src/library/cuda-failure.h"
 #include "check.h"
+#include "gpu/library/failure-of.h"
+#include "gpu/library/own.h"
 #include "polymla_backend.h"
 
 using namespace polymla;
@@ -56,7 +56,7 @@ void checkWithoutDevice(const pmla_library& library) {
   if (code == cudaSuccess) return;
   int version = 0;
   cudaDriverGetVersion(&version);
-  const Failure expected = unavailableDriver(code, version);
+  const Failure expected = noDevices(code, version);
   int32_t found = -1;
   pmla_error error = makeError();
   EXPECT(library.device_count(&found, &error) == expected.status && found == -1);
@@ -66,28 +66,39 @@ void checkWithoutDevice(const pmla_library& library) {
   EXPECT(library.open(0, nullptr, 0, &device, nullptr) == expected.status && device == nullptr);
 }
 
-void checkReasons() {
-  EXPECT(unavailableDriver(cudaErrorInsufficientDriver, 0).status == PMLA_NO_DEVICE);
-  EXPECT(unavailableDriver(cudaErrorNoDevice, 13000).status == PMLA_NO_DEVICE);
-  const Failure old = unavailableDriver(cudaErrorInsufficientDriver, 11040);
-  EXPECT(old.status == PMLA_DRIVER_TOO_OLD && std::strstr(old.message, "CUDA 11.4"));
-  EXPECT(unavailableDriver(cudaErrorUnknown, 0).status == PMLA_INTERNAL);
+/** What the library says of a device of some compute capability, in some compute mode. */
+Described judged(int major, int minor, int mode) {
+  cudaDeviceProp properties{};
+  properties.major = major;
+  properties.minor = minor;
+  Described device;
+  own::judge(device, properties);
+  judgeMode(device, mode);
+  return device;
+}
 
-  EXPECT(unusable(9, 0, cudaComputeModeDefault).status == PMLA_OK);
-  EXPECT(unusable(9, 0, cudaComputeModeExclusiveProcess).status == PMLA_OK);
-  EXPECT(unusable(9, 0, cudaComputeModeProhibited).reason.find("Prohibited") != std::string::npos);
+void checkReasons() {
+  EXPECT(noDevices(cudaErrorInsufficientDriver, 0).status == PMLA_NO_DEVICE);
+  EXPECT(noDevices(cudaErrorNoDevice, 13000).status == PMLA_NO_DEVICE);
+  const Failure old = noDevices(cudaErrorInsufficientDriver, 11040);
+  EXPECT(old.status == PMLA_DRIVER_TOO_OLD && std::strstr(old.message, "CUDA 11.4"));
+  EXPECT(noDevices(cudaErrorUnknown, 0).status == PMLA_INTERNAL);
+
+  EXPECT(judged(9, 0, cudaComputeModeDefault).status == PMLA_OK);
+  EXPECT(judged(9, 0, cudaComputeModeExclusiveProcess).status == PMLA_OK);
+  EXPECT(judged(9, 0, cudaComputeModeProhibited).reason.find("Prohibited") != std::string::npos);
   for (const int major : {8, 10}) {
-    const Unusable why = unusable(major, 6, cudaComputeModeDefault);
-    EXPECT(why.status == PMLA_DEVICE_UNAVAILABLE && why.reason.find(std::to_string(major) + ".6") != std::string::npos);
-    EXPECT(why.reason.size() < sizeof(pmla_device_info::reason) && std::strlen(why.fix) < sizeof(pmla_device_info::fix));
+    const Described device = judged(major, 6, cudaComputeModeDefault);
+    EXPECT(device.status == PMLA_DEVICE_UNAVAILABLE && device.reason.find(std::to_string(major) + ".6") != std::string::npos);
+    EXPECT(device.reason.size() < sizeof(pmla_device_info::reason) && std::strlen(device.fix) < sizeof(pmla_device_info::fix));
   }
 }
 
 void checkFailures() {
-  EXPECT(cudaFailure(cudaErrorIllegalAddress, "f(x)").status == PMLA_DEVICE_LOST);
-  EXPECT(cudaFailure(cudaErrorMemoryAllocation, "f(x)").status == PMLA_OUT_OF_MEMORY);
-  EXPECT(cudaFailure(cudaErrorStreamCaptureInvalidated, "f(x)").status == PMLA_CAPTURE_ILLEGAL);
-  const Failure failure = cudaFailure(cudaErrorInvalidValue, "cudaFree(memory)");
+  EXPECT(failureOf(cudaErrorIllegalAddress, "f(x)").status == PMLA_DEVICE_LOST);
+  EXPECT(failureOf(cudaErrorMemoryAllocation, "f(x)").status == PMLA_OUT_OF_MEMORY);
+  EXPECT(failureOf(cudaErrorStreamCaptureInvalidated, "f(x)").status == PMLA_CAPTURE_ILLEGAL);
+  const Failure failure = failureOf(cudaErrorInvalidValue, "cudaFree(memory)");
   EXPECT(failure.status == PMLA_INTERNAL && failure.nativeCode == cudaErrorInvalidValue);
   EXPECT(std::strncmp(failure.message, "cudaFree: cudaErrorInvalidValue: ", 33) == 0);
 }

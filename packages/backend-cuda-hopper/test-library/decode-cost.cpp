@@ -5,7 +5,7 @@
 #include <random>
 #include <vector>
 
-#include "../src/plans/schedule-walk.h"
+#include "gpu/ops/schedule-walk.h"
 #include "check.h"
 
 using namespace polymla;

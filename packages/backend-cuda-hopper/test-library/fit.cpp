@@ -3,7 +3,8 @@
 #include <string>
 
 #include "../src/plans/decode-shape.h"
-#include "../src/plans/plan.h"
+#include "gpu/library/device.h"
+#include "gpu/library/plan.h"
 #include "check.h"
 
 using namespace polymla;
@@ -106,11 +107,11 @@ void checkOps() {
   AnyProblem problem{};
   for (const uint32_t op : {PMLA_OP_APPEND_KV, PMLA_OP_MERGE_STATES, PMLA_OP_COPY_PAGES}) {
     problem.head.op = op;
-    EXPECT(fitPlan(multiprocessors, problem).grade == PMLA_FIT_TUNED);
+    EXPECT(fitPlan({multiprocessors}, problem).grade == PMLA_FIT_TUNED);
   }
   for (const uint32_t op : {PMLA_OP_SPARSE_DECODE, PMLA_OP_SPARSE_PREFILL}) {
     problem.head.op = op;
-    EXPECT(fitPlan(multiprocessors, problem).why.find("op is sparse_") == 0);
+    EXPECT(fitPlan({multiprocessors}, problem).why.find("op is sparse_") == 0);
   }
 }
 

@@ -1,5 +1,5 @@
 // src/ops/small-float.h against a search for the nearest code.
-#include "../src/ops/small-float.h"
+#include "gpu/ops/small-float.h"
 
 #include <algorithm>
 #include <cmath>

@@ -12,7 +12,7 @@ set(CMAKE_VISIBILITY_INLINES_HIDDEN ON)
 set(THREADS_PREFER_PTHREAD_FLAG ON)
 find_package(Threads REQUIRED)
 
-file(GLOB emulator CONFIGURE_DEPENDS emulator/*.cpp)
+file(GLOB emulator CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/../native/gpu/emulator/*.cpp)
 add_library(emulated_objects OBJECT ${kit} ${host} ${kernels} ${emulator})
 set_source_files_properties(${kernels} PROPERTIES LANGUAGE CXX COMPILE_OPTIONS "-x;c++")
 target_include_directories(emulated_objects PUBLIC ${includes})

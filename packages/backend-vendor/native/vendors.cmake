@@ -2,11 +2,11 @@
 
 set(linker_flags --version-script=${here}/exports.map --exclude-libs=ALL --no-undefined -zrelro -znow -s)
 
-# polymla_library(NAME COMPILER … DIALECT … [FLAGS …] [DEVICE_FLAGS …] [HOST_FLAGS …] [HOST_PREFIX …] [LINK …] [FOLDER …]):
-# libpolymla_NAME.so, in dist unless FOLDER says otherwise. DEVICE_FLAGS are for sources with kernels, HOST_FLAGS for the
+# polymla_library(NAME COMPILER … DIALECT … [FLAGS …] [DEVICE_FLAGS …] [HOST_FLAGS …] [HOST_PREFIX …] [LINK …]):
+# libpolymla_NAME.so, in dist. DEVICE_FLAGS are for sources with kernels, HOST_FLAGS for the
 # others; HOST_PREFIX is what a compiler wants before a flag for the host's.
 function(polymla_library name)
-  cmake_parse_arguments(it "" "DIALECT;HOST_PREFIX;FOLDER" "COMPILER;FLAGS;DEVICE_FLAGS;HOST_FLAGS;LINK" ${ARGN})
+  cmake_parse_arguments(it "" "DIALECT;HOST_PREFIX" "COMPILER;FLAGS;DEVICE_FLAGS;HOST_FLAGS;LINK" ${ARGN})
   set(flags -std=c++20 -O3 ${it_FLAGS} -DPMLA_DIALECT_${it_DIALECT} -DPOLYMLA_VERSION="${PROJECT_VERSION}")
   foreach(folder IN LISTS includes)
     list(APPEND flags -I${folder})
@@ -29,9 +29,6 @@ function(polymla_library name)
   endforeach()
   file(MAKE_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/${name} ${dist})
   set(library ${dist}/libpolymla_${name}.so)
-  if(it_FOLDER)
-    set(library ${it_FOLDER}/libpolymla_${name}.so)
-  endif()
   set(link ${it_HOST_PREFIX} -static-libstdc++ ${it_HOST_PREFIX} -static-libgcc)
   foreach(flag IN LISTS linker_flags)
     list(APPEND link -Xlinker ${flag})
@@ -42,11 +39,19 @@ function(polymla_library name)
   add_custom_target(polymla_${name} ALL DEPENDS ${library})
 endfunction()
 
+# polymla_require(COMPILER ARCHS NAME WHERE): an error where code is asked for that no compiler here makes.
+function(polymla_require compiler archs name where)
+  if(${archs} AND NOT ${compiler})
+    message(FATAL_ERROR "${archs} is \"${${archs}}\", and there is no ${name}. It is looked for in ${where}.")
+  endif()
+endfunction()
+
 # NVIDIA, compute capability 8.0 and newer. cuda:0 is the Hopper backend's where the GPU is one.
 # Minutes per architecture: only where it is asked for, by cache or environment, such as 80;90;100;120.
 set(POLYMLA_CUDA_ARCHS "$ENV{POLYMLA_CUDA_ARCHS}" CACHE STRING "Compute capabilities to compile for, without their dot; empty: no library")
 set(POLYMLA_CUDA_FLAGS "" CACHE STRING "More flags for nvcc, such as -Xptxas=-v")
 find_program(POLYMLA_NVCC nvcc HINTS ENV CUDACXX ENV CUDA_HOME ENV CUDA_PATH PATH_SUFFIXES bin)
+polymla_require(POLYMLA_NVCC POLYMLA_CUDA_ARCHS "nvcc" "CUDACXX, CUDA_HOME, CUDA_PATH and PATH")
 if(POLYMLA_NVCC AND POLYMLA_CUDA_ARCHS)
   set(codes)
   foreach(code IN LISTS POLYMLA_CUDA_ARCHS)
@@ -60,6 +65,7 @@ endif()
 # AMD: HIP_PATH or ROCM_PATH, else hipcc in PATH. HIP_PLATFORM: where nvcc is there, too, hipcc would take that.
 set(POLYMLA_HIP_ARCHS "$ENV{POLYMLA_HIP_ARCHS}" CACHE STRING "AMD architectures, such as gfx90a;gfx942; empty: no library")
 find_program(POLYMLA_HIPCC hipcc HINTS ENV HIP_PATH ENV ROCM_PATH /opt/rocm PATH_SUFFIXES bin)
+polymla_require(POLYMLA_HIPCC POLYMLA_HIP_ARCHS "hipcc" "HIP_PATH, ROCM_PATH, /opt/rocm and PATH")
 if(POLYMLA_HIPCC AND POLYMLA_HIP_ARCHS)
   set(codes)
   foreach(code IN LISTS POLYMLA_HIP_ARCHS)
@@ -73,6 +79,7 @@ endif()
 # Hygon: DTK is ROCm with another compiler behind hipcc; ROCM_PATH, else /opt/dtk. Never compiled by us.
 set(POLYMLA_DCU_ARCHS "$ENV{POLYMLA_DCU_ARCHS}" CACHE STRING "Hygon architectures, such as gfx928;gfx936; empty: no library")
 find_program(POLYMLA_DTK_HIPCC hipcc HINTS ENV ROCM_PATH /opt/dtk PATH_SUFFIXES bin NO_DEFAULT_PATH)
+polymla_require(POLYMLA_DTK_HIPCC POLYMLA_DCU_ARCHS "hipcc of DTK" "ROCM_PATH and /opt/dtk")
 if(POLYMLA_DTK_HIPCC AND POLYMLA_DCU_ARCHS)
   set(codes)
   foreach(code IN LISTS POLYMLA_DCU_ARCHS)
@@ -86,6 +93,7 @@ endif()
 # Moore Threads: MUSA_HOME or MUSA_PATH, else /usr/local/musa. Never compiled by their compiler.
 find_program(POLYMLA_MCC mcc HINTS ENV MUSA_HOME ENV MUSA_PATH /usr/local/musa PATH_SUFFIXES bin)
 set(POLYMLA_MUSA_ARCHS "$ENV{POLYMLA_MUSA_ARCHS}" CACHE STRING "Moore Threads architectures, such as mp_31; empty: no library")
+polymla_require(POLYMLA_MCC POLYMLA_MUSA_ARCHS "mcc" "MUSA_HOME, MUSA_PATH, /usr/local/musa and PATH")
 if(POLYMLA_MCC AND POLYMLA_MUSA_ARCHS)
   set(codes)
   foreach(code IN LISTS POLYMLA_MUSA_ARCHS)
@@ -97,6 +105,7 @@ endif()
 # MetaX: MACA_PATH, else /opt/maca. Never compiled by their compiler.
 find_program(POLYMLA_MXCC mxcc HINTS ENV MACA_PATH /opt/maca PATH_SUFFIXES mxgpu_llvm/bin bin)
 set(POLYMLA_MACA_ARCHS "$ENV{POLYMLA_MACA_ARCHS}" CACHE STRING "MetaX architectures, such as xcore1000; empty: no library")
+polymla_require(POLYMLA_MXCC POLYMLA_MACA_ARCHS "mxcc" "MACA_PATH, /opt/maca and PATH")
 if(POLYMLA_MXCC AND POLYMLA_MACA_ARCHS)
   set(codes)
   foreach(code IN LISTS POLYMLA_MACA_ARCHS)
@@ -109,9 +118,10 @@ if(POLYMLA_MXCC AND POLYMLA_MACA_ARCHS)
   polymla_library(metax COMPILER ${POLYMLA_MXCC} DIALECT MACA FLAGS -x maca --maca-path=${maca} ${codes} LINK -lmcruntime)
 endif()
 
-# Iluvatar: COREX_PATH, else /usr/local/corex. Never compiled by their compiler.
+# Iluvatar: COREX_HOME or COREX_PATH, else /usr/local/corex. Never compiled by their compiler.
 set(POLYMLA_COREX_ARCHS "$ENV{POLYMLA_COREX_ARCHS}" CACHE STRING "Iluvatar architectures, such as ivcore11; empty: no library")
-find_program(POLYMLA_COREX_CLANG clang++ HINTS ENV COREX_PATH /usr/local/corex PATH_SUFFIXES bin NO_DEFAULT_PATH)
+find_program(POLYMLA_COREX_CLANG clang++ HINTS ENV COREX_HOME ENV COREX_PATH /usr/local/corex PATH_SUFFIXES bin NO_DEFAULT_PATH)
+polymla_require(POLYMLA_COREX_CLANG POLYMLA_COREX_ARCHS "clang++ of CoreX" "COREX_HOME, COREX_PATH and /usr/local/corex")
 if(POLYMLA_COREX_CLANG AND POLYMLA_COREX_ARCHS)
   set(codes)
   foreach(code IN LISTS POLYMLA_COREX_ARCHS)
@@ -120,15 +130,4 @@ if(POLYMLA_COREX_CLANG AND POLYMLA_COREX_ARCHS)
   get_filename_component(corex ${POLYMLA_COREX_CLANG}/../.. ABSOLUTE)
   polymla_library(corex COMPILER ${POLYMLA_COREX_CLANG} DIALECT COREX FLAGS --cuda-path=${corex} ${codes} DEVICE_FLAGS -x ivcore
     HOST_FLAGS -x c++ LINK -lcudart)
-endif()
-
-# The dialects of Moore Threads and MetaX as nvcc sees them, through headers of ours that stand for the vendors' runtimes.
-option(POLYMLA_STUBS "Check dialects whose compilers are not here" OFF)
-if(POLYMLA_STUBS AND POLYMLA_NVCC)
-  foreach(vendor musa maca)
-    string(TOUPPER ${vendor} dialect)
-    polymla_library(${vendor}_stub COMPILER ${POLYMLA_NVCC} DIALECT ${dialect} HOST_PREFIX -Xcompiler
-      FLAGS -I${here}/test/stubs/${vendor} DEVICE_FLAGS -gencode=arch=compute_80,code=sm_80 --expt-relaxed-constexpr
-      -Xptxas=-O1 HOST_FLAGS -x cu LINK -cudart static FOLDER ${CMAKE_CURRENT_BINARY_DIR})
-  endforeach()
 endif()

@@ -2,20 +2,9 @@
 #include <cstdint>
 #include <vector>
 
-namespace polymla {
+#include "../../../native/gpu/ops/schedule-row.h"
 
-/** Int32 columns of a partition's row; the layout of FlashMLA's `DecodingSchedMeta` (9241ae3). */
-struct ScheduleRow {
-  int32_t beginRequest;
-  int32_t endRequest;  ///< inclusive
-  int32_t beginPage;
-  int32_t endPage;  ///< exclusive; of endRequest
-  int32_t beginSplit;
-  int32_t firstIsSplit;
-  int32_t lastIsSplit;
-  int32_t pad;
-};
-static_assert(sizeof(ScheduleRow) == 32);
+namespace polymla {
 
 struct Schedule {
   std::vector<ScheduleRow> rows;

@@ -2,7 +2,7 @@
 #include <cuda_fp16.h>
 
 #include "combine-splits.h"
-#include "launch.cuh"
+#include "gpu/dialect/launch.h"
 
 namespace polymla {
 namespace {
@@ -89,7 +89,7 @@ __global__ void __launch_bounds__(threads) combineSplits(const DecodeParams<T> p
 template <class T>
 void launchCombineSplits(const DecodeParams<T>& params, const SplitResults<T>& splits, cudaStream_t stream) {
   const int64_t rows = static_cast<int64_t>(params.batch) * params.queryTokens * params.headsQ;
-  launchKernel(combineSplits<T>, "combine_splits", (rows + warps - 1) / warps, threads, stream, params, splits);
+  launchKernel(combineSplits<T>, "combine_splits", (rows + warps - 1) / warps, threads, 0, stream, params, splits);
 }
 
 template void launchCombineSplits(const DecodeParams<__nv_bfloat16>&, const SplitResults<__nv_bfloat16>&, cudaStream_t);

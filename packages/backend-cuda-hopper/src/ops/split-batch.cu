@@ -1,5 +1,6 @@
-#include "launch.cuh"
 #include "split-batch.h"
+
+#include "gpu/dialect/launch.h"
 
 namespace polymla {
 namespace {
@@ -60,7 +61,7 @@ __global__ void __launch_bounds__(threads) splitBatch(const SplitBatch step) {
 
 void launchSplitBatch(const SplitBatch& step, cudaStream_t stream) {
   const int64_t units = std::max<int64_t>({step.mostSplits * 32, step.rowCount, step.mostSplits + 1});
-  launchKernel(splitBatch, "split_batch", (units + threads - 1) / threads, threads, stream, step);
+  launchKernel(splitBatch, "split_batch", (units + threads - 1) / threads, threads, 0, stream, step);
 }
 
 }  // namespace polymla

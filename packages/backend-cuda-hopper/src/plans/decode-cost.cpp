@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "schedule-walk.h"
+#include "gpu/ops/schedule-walk.h"
 
 namespace polymla {
 namespace {

@@ -7,13 +7,13 @@
 #include <unordered_map>
 
 #include "../host/cuda-check.h"
-#include "../library/cuda-failure.h"
-#include "../library/device.h"
 #include "../ops/combine-splits.h"
-#include "../ops/schedule.h"
 #include "../ops/split-batch.h"
 #include "decode-cost.h"
 #include "decode-kernels.h"
+#include "gpu/library/device.h"
+#include "gpu/library/failure-of.h"
+#include "gpu/ops/schedule.h"
 
 namespace polymla {
 namespace {
@@ -27,7 +27,7 @@ class Counters {
     const cudaError_t code = cudaMemsetAsync(memory_, 0, bytes, device.memoryStream());
     if (code == cudaSuccess && cudaStreamSynchronize(device.memoryStream()) == cudaSuccess) return;
     device_.release(memory_);
-    throw cudaFailure(code, "cudaMemsetAsync");
+    throw failureOf(code, "cudaMemsetAsync");
   }
   Counters(const Counters&) = delete;
   ~Counters() { device_.release(memory_); }
@@ -68,7 +68,7 @@ class DecodePlan : public Plan {
         launchSplits(maps, params, args.decode, stream);
       }
     } catch (const CudaError& error) {
-      throw cudaFailure(error.code, error.what());
+      throw failureOf(error.code, error.what());
     }
   }
 
@@ -200,7 +200,7 @@ class DecodePlan : public Plan {
 
 template <class T>
 std::unique_ptr<Plan> makeFor(Device& device, const pmla_decode_problem& problem) {
-  const DecodeShape shape(device.multiprocessors, problem);
+  const DecodeShape shape(device.traits.units, problem);
   if (shape.fewRows) return std::make_unique<DecodePlan<T, FewRowsKernel>>(device, problem, shape);
   return std::make_unique<DecodePlan<T, ManyRowsKernel>>(device, problem, shape);
 }

@@ -6,7 +6,7 @@
 #include "decode-cost.h"
 #include "decode-kernels.h"
 #include "kit/failure.h"
-#include "schedule-walk.h"
+#include "gpu/ops/schedule-walk.h"
 
 namespace polymla {
 namespace {

@@ -1,9 +1,10 @@
-#include "plan.h"
+#include "gpu/library/plan.h"
 
-#include "../ops/append-kv.h"
-#include "../ops/copy-pages.h"
-#include "../ops/merge-states.h"
+#include "gpu/ops/append-kv.h"
+#include "gpu/ops/copy-pages.h"
+#include "gpu/ops/merge-states.h"
 #include "decode-plan.h"
+#include "gpu/library/device.h"
 
 namespace polymla {
 namespace {
@@ -35,10 +36,10 @@ Fit fits() {
 
 }  // namespace
 
-Fit fitPlan(int multiprocessors, const AnyProblem& problem) {
+Fit fitPlan(const DeviceTraits& traits, const AnyProblem& problem) {
   switch (problem.head.op) {
     case PMLA_OP_DECODE:
-      return fitDecode(multiprocessors, problem.decode);
+      return fitDecode(traits.units, problem.decode);
     case PMLA_OP_APPEND_KV:
     case PMLA_OP_MERGE_STATES:
     case PMLA_OP_COPY_PAGES:

@@ -1,8 +1,8 @@
 #include "oracle-decode.h"
 
-#include "../../src/ops/cache-layout.h"
-#include "../../src/ops/chunks.cuh"
-#include "../../src/ops/launch.cuh"
+#include "gpu/dialect/launch.h"
+#include "gpu/ops/cache-layout.h"
+#include "gpu/ops/chunks.h"
 
 namespace polymla::test {
 namespace {
@@ -124,7 +124,7 @@ void launchOracle(const pmla_decode_problem& problem, const pmla_decode_args& ar
   config.blockDim = dim3(threads);
   config.dynamicSmemBytes = static_cast<size_t>(problem.cache.head_dim) * sizeof(double);
   config.stream = stream;
-  requireCuda(cudaLaunchKernelEx(&config, oracleDecode, problem, args, CacheLayout(problem.cache), keyDtype), "oracle_decode");
+  requireRuntime(cudaLaunchKernelEx(&config, oracleDecode, problem, args, CacheLayout(problem.cache), keyDtype), "oracle_decode");
 }
 
 }  // namespace polymla::test

@@ -1,6 +1,6 @@
-// The oracle as a library of its own: the runtime of src/library over one op, in double precision. Tests load it beside the
+// The oracle as a library of its own: the runtime of native/gpu over one op, in double precision. Tests load it beside the
 // backend, on the same GPU.
-#include "../../src/plans/plan.h"
+#include "gpu/library/plan.h"
 
 #include "oracle-decode.h"
 
@@ -28,7 +28,7 @@ std::string refusal(const AnyProblem& problem) {
 
 }  // namespace
 
-Fit fitPlan(int, const AnyProblem& problem) {
+Fit fitPlan(const DeviceTraits&, const AnyProblem& problem) {
   Fit fit;
   fit.why = refusal(problem);
   if (fit.why.empty()) fit.grade = PMLA_FIT_CORRECT;

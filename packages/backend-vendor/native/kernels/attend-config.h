@@ -1,6 +1,7 @@
 #pragma once
 #include "../mma/mma.h"
 #include "params.h"
+#include "tile-sizes.h"
 
 namespace polymla {
 
@@ -50,11 +51,6 @@ template <class T, class Tiles> struct AttendShared {
 
 // Tiles by shared memory: a device has one set of kernels of 16, 32 and 64 rows. Few rows wait for memory: they take small
 // tiles, many of them under way. Many rows wait for shared memory and the matrix unit: they take large tiles.
-
-struct TileSizes {
-  int rows, keys, stages, bytes;
-  constexpr bool operator==(const TileSizes &) const = default;
-};
 
 /** For numbers of half precision. */
 template <int Rows, int Keys, int Stages> using HalfTiles = AttendTiles<Rows, Keys, Stages, 576, 512>;

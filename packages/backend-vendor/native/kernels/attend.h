@@ -27,7 +27,7 @@ template <class T, class Tiles, bool Direct> class Attend {
   /** Threads among which the logits' teams are: whole waves of any width. */
   static constexpr int logitThreads = (logitTeams * M::lanes + 127) / 128 * 128;
   /** Where a team has few products, sums that do not wait for one another; and operands that are read ahead. */
-  static constexpr int chains = 4 / (rowsEach * keysEach);
+  static constexpr int chains = rowTiles > 2 ? 1 : 4 / (rowsEach * keysEach);
   static constexpr int operands = chains > 1 ? 4 : 2;
   static constexpr int valueTiles = Tiles::values / 16;
   static constexpr int valueTilesEach = (valueTiles + teams - 1) / teams;

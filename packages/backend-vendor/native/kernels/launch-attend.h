@@ -1,6 +1,7 @@
 #pragma once
-#include "../dialect/runtime.h"
-#include "attend-config.h"
+#include "gpu/dialect/runtime.h"
+#include "params.h"
+#include "tile-sizes.h"
 
 namespace polymla {
 

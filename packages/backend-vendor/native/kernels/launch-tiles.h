@@ -1,5 +1,5 @@
 #pragma once
-#include "../dialect/launch.h"
+#include "gpu/dialect/launch.h"
 #include "attend-kernel.h"
 #include "launch-attend.h"
 

@@ -1,8 +1,8 @@
 #pragma once
 #include <cstdint>
 
-#include "../ops/cache-layout.h"
-#include "../ops/schedule-walk.h"
+#include "gpu/ops/cache-layout.h"
+#include "gpu/ops/schedule-walk.h"
 
 namespace polymla {
 

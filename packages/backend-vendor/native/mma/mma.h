@@ -15,8 +15,8 @@
 //   Right loadColumns(tile, k, n)      right[k][n] = tile[k][n]
 //   multiply(sums, left, right)        sums += left · right
 //
-// A hook that has run nowhere says so. Where there is none, the scalar one serves: on Moore Threads' GPUs, whose SQMMA reads
-// whole tiles through descriptors and needs kernels of its own, on Iluvatar's, and on AMD's without MFMA.
+// A hook that has run nowhere says so. Where there is none, the scalar one serves: on Moore Threads' GPUs before MP 3.1, on
+// Iluvatar's, and on AMD's without MFMA.
 
 #if defined(PMLA_DIALECT_CUDA)
 #include "nvidia.h"
@@ -38,6 +38,11 @@ template <class T> struct MmaOf { using Type = AmdMma<T>; };
 #include "metax.h"
 namespace polymla {
 template <class T> struct MmaOf { using Type = MetaxMma<T>; };
+} // namespace polymla
+#elif defined(PMLA_DIALECT_MUSA) && defined(__MUSA_ARCH__) && __MUSA_ARCH__ == 310
+#include "moore-threads.h"
+namespace polymla {
+template <class T> struct MmaOf { using Type = MooreThreadsMma<T>; };
 } // namespace polymla
 #else
 namespace polymla {

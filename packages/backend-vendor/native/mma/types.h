@@ -1,6 +1,6 @@
 #pragma once
-#include "../dialect/dialect.h"
-#include "../ops/small-float.h"
+#include "gpu/dialect/dialect.h"
+#include "gpu/ops/small-float.h"
 
 #include <type_traits>
 
@@ -11,12 +11,7 @@ namespace polymla {
 struct Bf16 {
   using Storage = uint16_t;
   static PMLA_DEVICE float load(Storage code) { return floatOf(static_cast<uint32_t>(code) << 16); }
-  /** Rounded to nearest even. NaN stays one. */
-  static PMLA_DEVICE Storage store(float value) {
-    const uint32_t bits = bitsOf(value);
-    const bool isNan = (bits & 0x7fffffff) > 0x7f800000;
-    return isNan ? 0x7fc0 : static_cast<Storage>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-  }
+  static PMLA_DEVICE Storage store(float value) { return roundToBf16(value); }
 };
 
 struct F16 {

@@ -1,6 +1,6 @@
 #include "attend-plan.h"
 
-#include "../ops/schedule.h"
+#include "gpu/ops/schedule.h"
 
 namespace polymla {
 namespace {

@@ -1,6 +1,6 @@
 #pragma once
 #include "attend-shape.h"
-#include "plan.h"
+#include "gpu/library/plan.h"
 
 namespace polymla {
 

@@ -1,6 +1,6 @@
 #pragma once
 #include "../kernels/launch-attend.h"
-#include "../library/device.h"
+#include "gpu/library/device.h"
 #include "kit/fit.h"
 #include "kit/problem.h"
 

@@ -1,8 +1,8 @@
-#include "plan.h"
+#include "gpu/library/plan.h"
 
-#include "../ops/append-kv.h"
-#include "../ops/copy-pages.h"
-#include "../ops/merge-states.h"
+#include "gpu/ops/append-kv.h"
+#include "gpu/ops/copy-pages.h"
+#include "gpu/ops/merge-states.h"
 #include "attend-plan.h"
 
 namespace polymla {

@@ -1,7 +1,7 @@
 #pragma once
 #include <string>
 
-#include "../dialect/launch.h"
+#include "gpu/dialect/launch.h"
 
 namespace polymla::test {
 

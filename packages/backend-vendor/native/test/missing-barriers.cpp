@@ -10,8 +10,8 @@
 
 #include "../kernels/launch-attend.h"
 #include "../mma/types.h"
-#include "../ops/merge-states.h"
-#include "../ops/schedule.h"
+#include "gpu/ops/merge-states.h"
+#include "gpu/ops/schedule.h"
 #include "check.h"
 #include "launches.h"
 

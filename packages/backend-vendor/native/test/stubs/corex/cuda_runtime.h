@@ -33,7 +33,7 @@ using cudaGraphExec_t = struct CUgraphExec_st *;
 enum cudaError_t { cudaSuccess };
 enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
 struct cudaDeviceProp;
-cudaError_t cudaMallocHost(void **memory, size_t bytes);
+cudaError_t cudaMallocHost(void **memory, size_t bytes, unsigned flags = 0);
 cudaError_t cudaFreeHost(void *memory);
 cudaError_t cudaGetLastError();
 cudaError_t cudaLaunchHostFunc(cudaStream_t stream, void (*call)(void *), void *data);
@@ -76,3 +76,4 @@ template <class T> __device__ T max(T a, T b) { return a < b ? b : a; }
 __device__ inline float __shfl_xor(float value, int step, int width) { return __nv_shfl_xor(value, step, width); }
 __device__ inline double __shfl_xor(double value, int step, int width) { return __nv_shfl_xor_double(value, step, width); }
 __device__ inline int64_t __shfl_xor(int64_t value, int step, int width) { return __nv_shfl_xor_long(value, step, width); }
+template <class T> __device__ T __shfl_xor_sync(uint64_t, T value, int step, int width) { return __shfl_xor(value, step, width); }

@@ -67,3 +67,8 @@
 #define musaStreamWaitEvent cudaStreamWaitEvent
 #define musaStream_t cudaStream_t
 #define musaSuccess cudaSuccess
+
+#if defined(__MUSA_ARCH__)
+// mcc's builtin.
+__device__ void __musa_wmma_m16n16k16_mma(int *, const int *, const int *, const int *, int, int, int, int, int, int layout, int type);
+#endif

@@ -67,3 +67,12 @@
 #define mcStreamWaitEvent cudaStreamWaitEvent
 #define mcStream_t cudaStream_t
 #define mcSuccess cudaSuccess
+
+#if defined(__MACACC__)
+// mxcc's builtins.
+using mcHalves = __attribute__((ext_vector_type(4))) _Float16;
+using mcWords = __attribute__((ext_vector_type(2))) uint32_t;
+using mcSums = __attribute__((ext_vector_type(4))) float;
+__device__ mcSums __builtin_mxc_mma_16x16x16f16(mcHalves, mcHalves, mcSums);
+__device__ mcSums __builtin_mxc_mma_16x16x16bf16(mcWords, mcWords, mcSums);
+#endif
