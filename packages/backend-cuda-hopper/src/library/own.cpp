@@ -11,7 +11,7 @@ void own::judge(Described& device, const rt::DeviceProperties& properties) {
   refuse(device,
          "compute capability " + std::to_string(properties.major) + "." + std::to_string(properties.minor) +
              ", and the kernels are for 9.0 (Hopper)",
-         "Use another backend for this device");
+         "Build or install the portable kernels: the README of @polymla/backend-vendor says how");
 }
 
 void own::readOption(DeviceTraits&, const char* key, const char*) {

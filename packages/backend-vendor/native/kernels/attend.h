@@ -26,9 +26,14 @@ template <class T, class Tiles, bool Direct> class Attend {
   static_assert(logitTeams <= teams);
   /** Threads among which the logits' teams are: whole waves of any width. */
   static constexpr int logitThreads = (logitTeams * M::lanes + 127) / 128 * 128;
-  /** Where a team has few products, sums that do not wait for one another; and operands that are read ahead. */
+  /**
+   * Where a team has few products: sums that do not wait for one another, and operands that are read ahead. With many, a
+   * compiler finds room for what it can read ahead, and none for more.
+   */
   static constexpr int chains = rowTiles > 2 ? 1 : 4 / (rowsEach * keysEach);
-  static constexpr int operands = chains > 1 ? 4 : 2;
+  static constexpr int stepBytes = 16 * static_cast<int>(sizeof(typename T::Storage));
+  static constexpr int stepsAtOnce = 128 / stepBytes;
+  static constexpr int operands = chains > 1 ? stepsAtOnce : 1;
   static constexpr int valueTiles = Tiles::values / 16;
   static constexpr int valueTilesEach = (valueTiles + teams - 1) / teams;
   using Results = AttendResults<T, Tiles, valueTilesEach>;
@@ -177,31 +182,56 @@ private:
 
   using Logits = float[rowsEach][keysEach][M::values];
 
+  /** Queries and keys as a team multiplies them, from a column on. */
+  struct Operands {
+    WideTile queries, keys;
+
+    PMLA_DEVICE Operands from(int byte) const { return {{queries.memory + byte}, {keys.memory + byte}}; }
+  };
+
   PMLA_DEVICE void multiply(const Where &at, const WideTile &keys, Logits &found) {
     float sums[chains][rowsEach][keysEach][M::values] = {};
     typename M::Left left[operands][rowsEach];
     decltype(M::loadRows(keys, 0, 0, 0)) right[operands][keysEach];
-    const int steps = p_.headDim / 16;
-    const auto load = [&](int to, int step) {
-      const int k = min(step, steps - 1) * 16;
+    const auto load = [&](int to, const Operands &from, int k) {
       PMLA_UNROLL
-      for (int t = 0; t < rowsEach; t++) left[to][t] = M::loadLeft(queries(), at.lane, (at.rowGroup * rowsEach + t) * 16, k);
+      for (int t = 0; t < rowsEach; t++) left[to][t] = M::loadLeft(from.queries, at.lane, t * 16, k);
       PMLA_UNROLL
-      for (int u = 0; u < keysEach; u++) right[to][u] = M::loadRows(keys, at.lane, at.keyInTile(u), k);
+      for (int u = 0; u < keysEach; u++) right[to][u] = M::loadRows(from.keys, at.lane, u * Tiles::keyGroups * 16, k);
     };
-    PMLA_UNROLL
-    for (int step = 0; step < operands - 1; step++) load(step, step);
-    for (int first = 0; first < steps; first += 4) {
+    const auto add = [&](int chain, int of) {
       PMLA_UNROLL
-      for (int i = 0; i < 4; i++) {
-        if (first + i >= steps) break;
-        load((i + operands - 1) % operands, first + i + operands - 1);
+      for (int t = 0; t < rowsEach; t++) {
         PMLA_UNROLL
-        for (int t = 0; t < rowsEach; t++) {
-          PMLA_UNROLL
-          for (int u = 0; u < keysEach; u++) M::multiply(sums[i % chains][t][u], left[i % operands][t], right[i % operands][u]);
-        }
+        for (int u = 0; u < keysEach; u++) M::multiply(sums[chain][t][u], left[of][t], right[of][u]);
       }
+    };
+    // 128 bytes of rows at a time: within them, where chunks lie does not depend on how far the tile is multiplied. Without a
+    // branch in between, so that operands of one step are on their way while the ones before it are multiplied.
+    constexpr int ahead = operands - 1;
+    const int whole = p_.headDim / 16 / stepsAtOnce;
+    // Sixteen rows further, chunks lie the same.
+    const Operands all{{queries().memory + at.rowGroup * rowsEach * 16 * WideTile::rowBytes},
+                       {keys.memory + at.keyGroup * 16 * WideTile::rowBytes}};
+    Operands current = all;
+    if (whole > 0) {
+      PMLA_UNROLL
+      for (int step = 0; step < ahead; step++) load(step % operands, current, step * 16);
+    }
+    for (int n = 0; n < whole; n++) {
+      const Operands next = current.from(n + 1 < whole ? 128 : 0);
+      PMLA_UNROLL
+      for (int i = 0; i < stepsAtOnce; i++) {
+        const int to = i + ahead;
+        load(to % operands, to < stepsAtOnce ? current : next, to % stepsAtOnce * 16);
+        add(i % chains, i % operands);
+      }
+      current = next;
+    }
+    current = all.from(whole * 128);
+    for (int k = 0; k < p_.headDim - whole * stepsAtOnce * 16; k += 16) {
+      load(0, current, k);
+      add(0, 0);
     }
     PMLA_UNROLL
     for (int t = 0; t < rowsEach; t++) {
@@ -357,8 +387,13 @@ private:
     constexpr int operands = rowTiles > 2 ? 2 : each;
     decltype(M::loadColumns(keys, 0, 0, 0)) right[operands];
     const auto load = [&](int n) {
-      const int column = min(at.team * each + n % each, valueTiles - 1);
-      right[n % operands] = M::loadColumns(keys, at.lane, n / each * 16, column * 16);
+      if constexpr (each * stepBytes % 128 == 0 && valueTiles % teams == 0) {
+        const WideTile own{keys.memory + at.team * each * stepBytes};
+        right[n % operands] = M::loadColumns(own, at.lane, n / each * 16, n % each * 16);
+      } else {
+        const int column = min(at.team * each + n % each, valueTiles - 1);
+        right[n % operands] = M::loadColumns(keys, at.lane, n / each * 16, column * 16);
+      }
     };
     PMLA_UNROLL
     for (int n = 0; n < operands - 1; n++) load(n);

@@ -12,7 +12,7 @@
 #define PMLA_UNROLL // the compiler knows better
 #define PMLA_PARAM const
 #else
-#define PMLA_KERNEL(threads) __global__ void __launch_bounds__(threads)
+#define PMLA_KERNEL(threads) __global__ void __launch_bounds__(threads, 1)
 #define PMLA_DEVICE __device__ __forceinline__
 #define PMLA_BOTH __host__ __device__ __forceinline__
 #define PMLA_UNROLL _Pragma("unroll")

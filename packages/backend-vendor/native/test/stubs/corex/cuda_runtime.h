@@ -12,7 +12,7 @@
 #define __global__ __attribute__((global))
 #define __shared__ __attribute__((shared))
 #define __forceinline__ inline __attribute__((always_inline))
-#define __launch_bounds__(threads) __attribute__((launch_bounds(threads)))
+#define __launch_bounds__(threads, ...) __attribute__((launch_bounds(threads)))
 #define __align__(bytes) __attribute__((aligned(bytes)))
 
 #include <__clang_cuda_builtin_vars.h>
