@@ -1,4 +1,4 @@
-// plots.mjs [--write]: the figures of the Hopper kernels on an H200 as SVG, from the newest bench/results/h200-kernels-*.json and the
+// plots.mjs [--write]: the figures of the Hopper kernels on an H200 as SVG, from the newest bench/results/h200-dense-*.json and the
 // anchors. A test fails where bench/plots holds anything else than this makes.
 
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -170,7 +170,7 @@ function roofline({ rows, device, date }, { bandwidth, arithmetic }) {
 /** The files of bench/plots, by name. */
 export function plots() {
   const newest = readdirSync(file('results'))
-    .filter((name) => /^h200-kernels-.*\.json$/.test(name))
+    .filter((name) => /^h200-dense-.*\.json$/.test(name))
     .toSorted()
     .at(-1)
   const report = json(`results/${newest}`)
