@@ -37,6 +37,7 @@ describe('every page', () => {
       'packages/core/src/errors.ts',
       'packages/cli/src/help.ts',
       'packages/backend-vendor/native/vendors.cmake',
+      'packages/backend-cuda-hopper/src/ptx/mbarrier.cuh',
     ]
       .map(source)
       .join()
