@@ -10,7 +10,7 @@ using namespace polymla;
 
 namespace {
 
-struct Rig {
+struct Fixture {
   const pmla_library* library = nullptr;
   pmla_device device = nullptr;
   pmla_stream stream = nullptr;
@@ -30,23 +30,23 @@ pmla_merge_states_problem mergeProblem() {
   return problem;
 }
 
-Rig openRig() {
-  Rig rig;
-  rig.error.size = sizeof rig.error;
+Fixture openFixture() {
+  Fixture fixture;
+  fixture.error.size = sizeof fixture.error;
   pmla_host host{};
   host.size = sizeof host;
   host.abi_major = PMLA_ABI_MAJOR;
-  EXPECT(pmla_library_v1(&host, &rig.library, nullptr) == PMLA_OK);
-  EXPECT(rig.library->open(0, nullptr, 0, &rig.device, &rig.error) == PMLA_OK);
-  EXPECT(rig.library->stream_new(rig.device, nullptr, &rig.stream, &rig.error) == PMLA_OK);
-  EXPECT(rig.library->event_new(rig.device, &rig.event, &rig.error) == PMLA_OK);
+  EXPECT(pmla_library_v1(&host, &fixture.library, nullptr) == PMLA_OK);
+  EXPECT(fixture.library->open(0, nullptr, 0, &fixture.device, &fixture.error) == PMLA_OK);
+  EXPECT(fixture.library->stream_new(fixture.device, nullptr, &fixture.stream, &fixture.error) == PMLA_OK);
+  EXPECT(fixture.library->event_new(fixture.device, &fixture.event, &fixture.error) == PMLA_OK);
   const pmla_merge_states_problem problem = mergeProblem();
-  EXPECT(rig.library->plan_new(rig.device, reinterpret_cast<const pmla_problem*>(&problem), &rig.plan, &rig.error) == PMLA_OK);
-  return rig;
+  EXPECT(fixture.library->plan_new(fixture.device, reinterpret_cast<const pmla_problem*>(&problem), &fixture.plan, &fixture.error) == PMLA_OK);
+  return fixture;
 }
 
 /** Enqueues a merge whose kernel never runs, since streams are held, and an event behind it. */
-void enqueueMerge(Rig& rig) {
+void enqueueMerge(Fixture& fixture) {
   static float numbers[256];
   pmla_merge_states_args args{};
   args.size = sizeof args;
@@ -57,54 +57,54 @@ void enqueueMerge(Rig& rig) {
   args.lses_strides[0] = args.lses_strides[1] = 7;
   args.lses_strides[2] = 1;
   args.out = numbers + 128;
-  EXPECT(rig.library->merge_states(rig.plan, rig.stream, &args, &rig.error) == PMLA_OK);
-  EXPECT(rig.library->event_record(rig.event, rig.stream, &rig.error) == PMLA_OK);
-  EXPECT(rig.library->event_query(rig.event, &rig.error) == PMLA_NOT_READY);
+  EXPECT(fixture.library->merge_states(fixture.plan, fixture.stream, &args, &fixture.error) == PMLA_OK);
+  EXPECT(fixture.library->event_record(fixture.event, fixture.stream, &fixture.error) == PMLA_OK);
+  EXPECT(fixture.library->event_query(fixture.event, &fixture.error) == PMLA_NOT_READY);
 }
 
-bool says(const Rig& rig, const char* words) {
-  const bool said = std::strstr(rig.error.message, words) != nullptr;
-  if (!said) std::fprintf(stderr, "  '%s' is not in '%s'\n", words, rig.error.message);
+bool says(const Fixture& fixture, const char* words) {
+  const bool said = std::strstr(fixture.error.message, words) != nullptr;
+  if (!said) std::fprintf(stderr, "  '%s' is not in '%s'\n", words, fixture.error.message);
   return said;
 }
 
 /** A fault is of the device, names what was enqueued last, and is what every later call says. */
 void checkFault() {
-  Rig rig = openRig();
+  Fixture fixture = openFixture();
   emulation::hold(true);
-  enqueueMerge(rig);
+  enqueueMerge(fixture);
   emulation::fail(cudaErrorIllegalAddress);
-  EXPECT(rig.library->event_query(rig.event, &rig.error) == PMLA_DEVICE_LOST);
-  EXPECT(rig.error.status == PMLA_DEVICE_LOST && rig.error.native_code == cudaErrorIllegalAddress);
-  EXPECT(says(rig, "cudaEventQuery") && says(rig, "merge_states") && says(rig, "heads 7"));
-  EXPECT(rig.error.fix[0] != 0);
+  EXPECT(fixture.library->event_query(fixture.event, &fixture.error) == PMLA_DEVICE_LOST);
+  EXPECT(fixture.error.status == PMLA_DEVICE_LOST && fixture.error.native_code == cudaErrorIllegalAddress);
+  EXPECT(says(fixture, "cudaEventQuery") && says(fixture, "merge_states") && says(fixture, "heads 7"));
+  EXPECT(fixture.error.fix[0] != 0);
 
   // Whatever the runtime says from now on.
   emulation::fail(cudaSuccess);
-  const std::string first = rig.error.message;
+  const std::string first = fixture.error.message;
   void* memory = nullptr;
-  EXPECT(rig.library->alloc(rig.device, 256, &memory, &rig.error) == PMLA_DEVICE_LOST && first == rig.error.message);
-  EXPECT(rig.library->event_record(rig.event, rig.stream, &rig.error) == PMLA_DEVICE_LOST && first == rig.error.message);
-  rig.library->plan_free(rig.plan);
-  rig.library->event_free(rig.event);
-  rig.library->stream_free(rig.stream);
-  rig.library->close(rig.device);
+  EXPECT(fixture.library->alloc(fixture.device, 256, &memory, &fixture.error) == PMLA_DEVICE_LOST && first == fixture.error.message);
+  EXPECT(fixture.library->event_record(fixture.event, fixture.stream, &fixture.error) == PMLA_DEVICE_LOST && first == fixture.error.message);
+  fixture.library->plan_free(fixture.plan);
+  fixture.library->event_free(fixture.event);
+  fixture.library->stream_free(fixture.stream);
+  fixture.library->close(fixture.device);
   emulation::hold(false);
   EXPECT(emulation::contexts() == 0);
 }
 
 /** A failure that is not of the device does not stick. */
 void checkRecovery() {
-  Rig rig = openRig();
+  Fixture fixture = openFixture();
   void* memory = nullptr;
-  EXPECT(rig.library->alloc(rig.device, uint64_t{1} << 50, &memory, &rig.error) == PMLA_OUT_OF_MEMORY);
-  EXPECT(says(rig, "1125899906842624 bytes were asked for"));
-  EXPECT(rig.library->alloc(rig.device, 256, &memory, &rig.error) == PMLA_OK);
-  rig.library->release(rig.device, memory);
-  rig.library->plan_free(rig.plan);
-  rig.library->event_free(rig.event);
-  rig.library->stream_free(rig.stream);
-  rig.library->close(rig.device);
+  EXPECT(fixture.library->alloc(fixture.device, uint64_t{1} << 50, &memory, &fixture.error) == PMLA_OUT_OF_MEMORY);
+  EXPECT(says(fixture, "1125899906842624 bytes were asked for"));
+  EXPECT(fixture.library->alloc(fixture.device, 256, &memory, &fixture.error) == PMLA_OK);
+  fixture.library->release(fixture.device, memory);
+  fixture.library->plan_free(fixture.plan);
+  fixture.library->event_free(fixture.event);
+  fixture.library->stream_free(fixture.stream);
+  fixture.library->close(fixture.device);
 }
 
 }  // namespace
