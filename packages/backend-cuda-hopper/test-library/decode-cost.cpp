@@ -5,7 +5,7 @@
 #include <random>
 #include <vector>
 
-#include "gpu/ops/schedule-walk.h"
+#include "kit/schedule-walk.h"
 #include "check.h"
 
 using namespace polymla;

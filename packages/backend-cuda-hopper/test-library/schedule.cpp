@@ -1,11 +1,11 @@
-// The walk of native/gpu/ops/schedule-walk.h against a transcription of computeSchedule in @polymla/core, over random batches.
+// The walk of native/kit/schedule-walk.h against a transcription of computeSchedule in @polymla/core, over random batches.
 #include <algorithm>
 #include <cstring>
 #include <random>
 #include <vector>
 
 #include "../src/host/schedule.h"
-#include "gpu/ops/schedule-walk.h"
+#include "kit/schedule-walk.h"
 #include "check.h"
 
 using namespace polymla;

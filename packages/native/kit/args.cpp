@@ -157,6 +157,13 @@ void requireScheduled(const FitProblem &plan, bool has, const char *what) {
 
 } // namespace
 
+void requireOp(const FitProblem &plan, uint32_t op) {
+  const uint32_t made = plan.problem.head.op;
+  if (made == op) return;
+  throw makeFailure(PMLA_INVALID_ARGUMENT, "", "%s: expected a plan of that op, found one of %s", opName(op),
+                    opName(made));
+}
+
 AnyArgs readArgs(const FitProblem &plan, const void *args) {
   AnyArgs read;
   const AnyProblem &problem = plan.problem;

@@ -21,6 +21,9 @@ union AnyArgs {
   pmla_copy_pages_args copyPages;
 };
 
+/** Throws Failure when the plan is of another op than is launched. */
+void requireOp(const FitProblem &plan, uint32_t op);
+
 /**
  * Reads the arguments of a launch of `plan`'s op and checks what the host can see: pointers, strides, counts.
  * Throws Failure.

@@ -3,13 +3,15 @@
 
 #include "../runtime/peaks.h"
 #include "kit/checks.h"
-#include "entries.h"
+#include "kit/entries.h"
 #include "handles.h"
 #include "options.h"
 #include "kit/read.h"
 #include "kit/report.h"
 
-namespace polymla::cpu::entries {
+namespace polymla::entries {
+
+using namespace cpu;
 
 namespace {
 
@@ -95,4 +97,4 @@ pmla_status measure_peaks(pmla_device device, pmla_peaks *peaks, pmla_error *err
   });
 }
 
-} // namespace polymla::cpu::entries
+} // namespace polymla::entries

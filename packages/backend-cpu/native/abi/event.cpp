@@ -1,10 +1,12 @@
 #include <chrono>
 
 #include "enqueue.h"
-#include "entries.h"
+#include "kit/entries.h"
 #include "kit/report.h"
 
-namespace polymla::cpu::entries {
+namespace polymla::entries {
+
+using namespace cpu;
 
 namespace {
 
@@ -42,9 +44,8 @@ void event_free(pmla_event event) {
 pmla_status event_record(pmla_event event, pmla_stream stream, pmla_error *error) {
   return guarded(error, [&] {
     EventHandle &marks = checked(event, "event");
-    StreamHandle &on = checked(stream, "stream");
-    requireSameDevice(marks, on);
-    requireNoCapture(on, "event_record");
+    StreamHandle &on = requireSameDevice(marks.device, pointed(stream), "stream");
+    requireNoCapture(on.capture != nullptr, "event_record");
     auto step = std::make_unique<Step>();
     step->record = std::make_shared<Recording>();
     marks.device.executor.setRecording(marks.recording, step->record);
@@ -55,9 +56,8 @@ pmla_status event_record(pmla_event event, pmla_stream stream, pmla_error *error
 pmla_status event_wait(pmla_event event, pmla_stream stream, pmla_error *error) {
   return guarded(error, [&] {
     EventHandle &awaited = checked(event, "event");
-    StreamHandle &on = checked(stream, "stream");
-    requireSameDevice(awaited, on);
-    requireNoCapture(on, "event_wait");
+    StreamHandle &on = requireSameDevice(awaited.device, pointed(stream), "stream");
+    requireNoCapture(on.capture != nullptr, "event_wait");
     auto step = std::make_unique<Step>();
     step->wait = recordingOf(awaited);
     enqueue(on, std::move(step));
@@ -105,4 +105,4 @@ pmla_status event_notify(pmla_event event, void (*notify)(void *context), void *
   });
 }
 
-} // namespace polymla::cpu::entries
+} // namespace polymla::entries

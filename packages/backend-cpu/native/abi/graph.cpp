@@ -1,13 +1,15 @@
 #include "enqueue.h"
-#include "entries.h"
+#include "kit/entries.h"
 #include "kit/report.h"
 
-namespace polymla::cpu::entries {
+namespace polymla::entries {
+
+using namespace cpu;
 
 pmla_status capture_begin(pmla_stream stream, pmla_error *error) {
   return guarded(error, [&] {
     StreamHandle &on = checked(stream, "stream");
-    requireNoCapture(on, "capture_begin");
+    requireNoCapture(on.capture != nullptr, "capture_begin");
     on.capture = std::make_unique<std::vector<Launch>>();
   });
 }
@@ -28,9 +30,8 @@ pmla_status capture_end(pmla_stream stream, pmla_graph *graph, pmla_error *error
 pmla_status graph_launch(pmla_graph graph, pmla_stream stream, pmla_error *error) {
   return guarded(error, [&] {
     const GraphHandle &launched = checked(graph, "graph");
-    StreamHandle &on = checked(stream, "stream");
-    requireSameDevice(launched, on);
-    requireNoCapture(on, "graph_launch");
+    StreamHandle &on = requireSameDevice(launched.device, pointed(stream), "stream");
+    requireNoCapture(on.capture != nullptr, "graph_launch");
     StepQueue steps;
     for (const Launch &launch : launched.launches) {
       auto step = std::make_unique<Step>();
@@ -46,4 +47,4 @@ void graph_free(pmla_graph graph) {
   if (!handle->device.lost()) delete handle;
 }
 
-} // namespace polymla::cpu::entries
+} // namespace polymla::entries

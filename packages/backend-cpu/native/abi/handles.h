@@ -8,6 +8,7 @@
 #include "../runtime/device.h"
 #include "kit/args.h"
 #include "kit/checks.h"
+#include "kit/handles.h"
 
 namespace polymla::cpu {
 
@@ -46,32 +47,23 @@ struct PlanHandle {
   std::shared_ptr<const PreparedPlan> prepared;
 };
 
-inline pmla_device toHandle(Device *device) { return reinterpret_cast<pmla_device>(device); }
-inline pmla_stream toHandle(StreamHandle *stream) { return reinterpret_cast<pmla_stream>(stream); }
-inline pmla_event toHandle(EventHandle *event) { return reinterpret_cast<pmla_event>(event); }
-inline pmla_graph toHandle(GraphHandle *graph) { return reinterpret_cast<pmla_graph>(graph); }
-inline pmla_plan toHandle(PlanHandle *plan) { return reinterpret_cast<pmla_plan>(plan); }
-
-inline Device *pointed(pmla_device device) { return reinterpret_cast<Device *>(device); }
-inline StreamHandle *pointed(pmla_stream stream) { return reinterpret_cast<StreamHandle *>(stream); }
-inline EventHandle *pointed(pmla_event event) { return reinterpret_cast<EventHandle *>(event); }
-inline GraphHandle *pointed(pmla_graph graph) { return reinterpret_cast<GraphHandle *>(graph); }
-inline PlanHandle *pointed(pmla_plan plan) { return reinterpret_cast<PlanHandle *>(plan); }
+PMLA_HANDLE(pmla_device, Device)
+PMLA_HANDLE(pmla_stream, StreamHandle)
+PMLA_HANDLE(pmla_event, EventHandle)
+PMLA_HANDLE(pmla_graph, GraphHandle)
+PMLA_HANDLE(pmla_plan, PlanHandle)
 
 inline const Device &deviceOf(const Device &device) { return device; }
 template <class Handle> const Device &deviceOf(const Handle &handle) { return handle.device; }
 
 /** What a handle points to. Throws Failure when it is NULL, or its device is lost. */
 template <class Handle> auto &checked(Handle handle, const char *name) {
-  auto *pointer = pointed(handle);
-  if (pointer == nullptr) {
-    throw makeFailure(PMLA_INVALID_ARGUMENT, "", "%s: expected a handle, found NULL", name);
-  }
-  if (deviceOf(*pointer).lost()) {
+  auto &found = requireHandle(pointed(handle), name);
+  if (deviceOf(found).lost()) {
     throw makeFailure(PMLA_DEVICE_LOST, "Open the device in the process that uses it",
                       "the device was opened before this process was forked");
   }
-  return *pointer;
+  return found;
 }
 
 } // namespace polymla::cpu

@@ -1,79 +1,23 @@
-#include <cinttypes>
-
 #include "../runtime/system.h"
-#include "entries.h"
-#include "kit/read.h"
-#include "kit/report.h"
+#include "kit/table.h"
 
 PMLA_ELF_NOTE;
 
 namespace {
 
-using namespace polymla;
-using namespace polymla::cpu;
-
-constexpr pmla_library makeLibrary() {
-  namespace e = entries;
-  pmla_library library{};
-  library.size = sizeof library;
-  library.abi_major = PMLA_ABI_MAJOR;
-  library.abi_minor = PMLA_ABI_MINOR;
-  library.name = "cpu";
-  library.version = POLYMLA_VERSION;
-  library.device_count = e::device_count;
-  library.device_info = e::device_info;
-  library.open = e::open;
-  library.close = e::close;
-  library.memory_info = e::memory_info;
-  library.alloc = e::alloc;
-  library.release = e::release;
-  library.stream_new = e::stream_new;
-  library.stream_free = e::stream_free;
-  library.upload = e::upload;
-  library.download = e::download;
-  library.fill = e::fill;
-  library.copy = e::copy;
-  library.event_new = e::event_new;
-  library.event_free = e::event_free;
-  library.event_record = e::event_record;
-  library.event_wait = e::event_wait;
-  library.event_query = e::event_query;
-  library.event_elapsed = e::event_elapsed;
-  library.event_notify = e::event_notify;
-  library.capture_begin = e::capture_begin;
-  library.capture_end = e::capture_end;
-  library.graph_launch = e::graph_launch;
-  library.graph_free = e::graph_free;
-  library.fit = e::fit;
-  library.plan_new = e::plan_new;
-  library.plan_free = e::plan_free;
-  library.choose = e::choose;
-  library.schedule = e::schedule;
-  library.decode = e::decode;
-  library.sparse_decode = e::sparse_decode;
-  library.sparse_prefill = e::sparse_prefill;
-  library.append_kv = e::append_kv;
-  library.merge_states = e::merge_states;
-  library.copy_pages = e::copy_pages;
-  library.measure_peaks = e::measure_peaks;
-  return library;
+constexpr pmla_library makeOwnTable() {
+  pmla_library table = polymla::makeTable("cpu", POLYMLA_VERSION);
+  table.event_notify = polymla::entries::event_notify;
+  table.measure_peaks = polymla::entries::measure_peaks;
+  return table;
 }
 
-constexpr pmla_library LIBRARY = makeLibrary();
+constexpr pmla_library LIBRARY = makeOwnTable();
 
 } // namespace
 
 extern "C" PMLA_EXPORT pmla_status pmla_library_v1(const pmla_host *host, const pmla_library **library,
                                                    pmla_error *error) {
-  return guarded(error, [&] {
-    if (library == nullptr)
-      throw makeFailure(PMLA_INVALID_ARGUMENT, "", "library: expected a pointer, found NULL");
-    const pmla_host read = readStruct(host, PMLA_LEAST(pmla_host, log_context), "host");
-    if (read.abi_major != PMLA_ABI_MAJOR) {
-      throw makeFailure(PMLA_ABI_MISMATCH, "Use a host and a backend of the same major version",
-                        "expected a host of ABI %u, found %" PRIu32, PMLA_ABI_MAJOR, read.abi_major);
-    }
-    forkCount(); // from here on, forks are counted
-    *library = &LIBRARY;
-  });
+  polymla::cpu::forkCount(); // from here on, forks are counted
+  return polymla::enterLibrary(host, LIBRARY, library, error);
 }

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "kit/failure.h"
+#include "kit/options.h"
 #include "../runtime/system.h"
 
 namespace polymla::cpu {
@@ -59,17 +60,8 @@ const Kernels &readIsa(const char *value) {
 } // namespace
 
 Options readOptions(const pmla_option *options, int32_t count) {
-  if (count < 0 || (count > 0 && options == nullptr)) {
-    throw makeFailure(PMLA_INVALID_ARGUMENT, "",
-                      "options: expected an array of option_count options, found %d at %p", count,
-                      static_cast<const void *>(options));
-  }
   Options read{nullptr, 0, false};
-  for (int32_t i = 0; i < count; i++) {
-    const auto [key, value] = options[i];
-    if (key == nullptr || value == nullptr) {
-      throw makeFailure(PMLA_INVALID_ARGUMENT, "", "options[%d]: expected a key and a value, found NULL", i);
-    }
+  eachOption(options, count, [&](const char *key, const char *value) {
     if (strcmp(key, "threads") == 0)
       read.threads = readThreads(value);
     else if (strcmp(key, "pin") == 0)
@@ -79,7 +71,7 @@ Options readOptions(const pmla_option *options, int32_t count) {
     else
       throw makeFailure(PMLA_INVALID_ARGUMENT, "", "options: expected threads, pin or isa, found '%.60s'",
                         key);
-  }
+  });
   if (read.kernels == nullptr) read.kernels = &bestKernels();
   if (read.threads == 0) read.threads = defaultThreads();
   return read;

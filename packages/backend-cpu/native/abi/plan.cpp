@@ -1,10 +1,12 @@
 #include "kit/args.h"
 #include "enqueue.h"
-#include "entries.h"
+#include "kit/entries.h"
 #include "kit/read.h"
 #include "kit/report.h"
 
-namespace polymla::cpu::entries {
+namespace polymla::entries {
+
+using namespace cpu;
 
 namespace {
 
@@ -12,20 +14,6 @@ OpFit answer(const Device &device, const AnyProblem &problem) {
   OpFit fit;
   fit.why = tooLarge(problem);
   return fit.why.empty() ? fitOp(device.kernels, &problem.head) : fit;
-}
-
-void launch(uint32_t op, pmla_plan plan, pmla_stream stream, const void *args) {
-  const PlanHandle &launched = checked(plan, "plan");
-  StreamHandle &on = checked(stream, "stream");
-  requireSameDevice(launched, on);
-  const std::shared_ptr<const PreparedPlan> &prepared = launched.prepared;
-  const uint32_t made = prepared->problem.head.op;
-  if (made != op) {
-    throw makeFailure(PMLA_INVALID_ARGUMENT, "", "%s: expected a plan of that op, found one of %s",
-                      opName(op), opName(made));
-  }
-  const AnyArgs read = readArgs(*prepared, args);
-  enqueue(on, {prepared->plan->launch(&read), prepared->what.c_str(), prepared->scratch, prepared});
 }
 
 } // namespace
@@ -73,41 +61,22 @@ pmla_status choose(pmla_plan plan, const pmla_load *load, pmla_choice *choice, p
 pmla_status schedule(pmla_plan plan, pmla_stream stream, const pmla_schedule_args *args, pmla_error *error) {
   return guarded(error, [&] {
     const PlanHandle &scheduled = checked(plan, "plan");
-    StreamHandle &on = checked(stream, "stream");
-    requireSameDevice(scheduled, on);
+    StreamHandle &on = requireSameDevice(scheduled.device, pointed(stream), "stream");
     const std::shared_ptr<const PreparedPlan> &prepared = scheduled.prepared;
     enqueue(on, {prepared->plan->schedule(readScheduleArgs(*prepared, args)), prepared->what.c_str(),
                  prepared->scratch, prepared});
   });
 }
 
-pmla_status decode(pmla_plan plan, pmla_stream stream, const pmla_decode_args *args, pmla_error *error) {
-  return guarded(error, [&] { launch(PMLA_OP_DECODE, plan, stream, args); });
+pmla_status launch(uint32_t op, pmla_plan plan, pmla_stream stream, const void *args, pmla_error *error) {
+  return guarded(error, [&] {
+    const PlanHandle &launched = checked(plan, "plan");
+    StreamHandle &on = requireSameDevice(launched.device, pointed(stream), "stream");
+    const std::shared_ptr<const PreparedPlan> &prepared = launched.prepared;
+    requireOp(*prepared, op);
+    const AnyArgs read = readArgs(*prepared, args);
+    enqueue(on, {prepared->plan->launch(&read), prepared->what.c_str(), prepared->scratch, prepared});
+  });
 }
 
-pmla_status sparse_decode(pmla_plan plan, pmla_stream stream, const pmla_sparse_decode_args *args,
-                          pmla_error *error) {
-  return guarded(error, [&] { launch(PMLA_OP_SPARSE_DECODE, plan, stream, args); });
-}
-
-pmla_status sparse_prefill(pmla_plan plan, pmla_stream stream, const pmla_sparse_prefill_args *args,
-                           pmla_error *error) {
-  return guarded(error, [&] { launch(PMLA_OP_SPARSE_PREFILL, plan, stream, args); });
-}
-
-pmla_status append_kv(pmla_plan plan, pmla_stream stream, const pmla_append_kv_args *args,
-                      pmla_error *error) {
-  return guarded(error, [&] { launch(PMLA_OP_APPEND_KV, plan, stream, args); });
-}
-
-pmla_status merge_states(pmla_plan plan, pmla_stream stream, const pmla_merge_states_args *args,
-                         pmla_error *error) {
-  return guarded(error, [&] { launch(PMLA_OP_MERGE_STATES, plan, stream, args); });
-}
-
-pmla_status copy_pages(pmla_plan plan, pmla_stream stream, const pmla_copy_pages_args *args,
-                       pmla_error *error) {
-  return guarded(error, [&] { launch(PMLA_OP_COPY_PAGES, plan, stream, args); });
-}
-
-} // namespace polymla::cpu::entries
+} // namespace polymla::entries

@@ -2,7 +2,7 @@
 
 #include "../runtime/bytes-jobs.h"
 #include "enqueue.h"
-#include "entries.h"
+#include "kit/entries.h"
 #include "kit/report.h"
 
 namespace polymla::cpu {
@@ -43,13 +43,11 @@ void enqueue(StreamHandle &stream, Launch launch) {
   stream.device.executor.enqueue(*stream.stream, std::move(steps));
 }
 
-void requireNoCapture(const StreamHandle &stream, const char *call) {
-  if (stream.capture == nullptr) return;
-  throw makeFailure(PMLA_CAPTURE_ILLEGAL, "Call it before the capture or after it",
-                    "%s: a graph cannot hold it", call);
-}
+} // namespace polymla::cpu
 
-namespace entries {
+namespace polymla::entries {
+
+using namespace cpu;
 
 pmla_status stream_new(pmla_device device, void *native, pmla_stream *stream, pmla_error *error) {
   return guarded(error, [&] {
@@ -72,7 +70,7 @@ pmla_status upload(pmla_stream stream, void *target, const void *source, uint64_
   return guarded(error, [&] {
     StreamHandle &to = checked(stream, "stream");
     requireRanges(target, source, bytes);
-    requireNoCapture(to, "upload");
+    requireNoCapture(to.capture != nullptr, "upload");
     // Of any size: a copy to keep would take as long.
     if (doneAtOnce(to, bytes, UINT64_MAX, [&] { memcpy(target, source, bytes); })) return;
     enqueue(to, {stagedCopyJob(target, source, bytes), "upload", nullptr, nullptr});
@@ -84,7 +82,7 @@ pmla_status download(pmla_stream stream, void *target, const void *source, uint6
   return guarded(error, [&] {
     StreamHandle &from = checked(stream, "stream");
     requireRanges(target, source, bytes);
-    requireNoCapture(from, "download");
+    requireNoCapture(from.capture != nullptr, "download");
     if (doneAtOnce(from, bytes, AT_ONCE, [&] { memcpy(target, source, bytes); })) return;
     enqueue(from, {copyJob(target, source, bytes), "download", nullptr, nullptr});
   });
@@ -108,5 +106,4 @@ pmla_status copy(pmla_stream stream, void *target, const void *source, uint64_t 
   });
 }
 
-} // namespace entries
-} // namespace polymla::cpu
+} // namespace polymla::entries

@@ -1,8 +1,10 @@
 #pragma once
 
+#include <algorithm>
 #include <memory>
 
 #include "../runtime/job.h"
+#include "kit/schedule-walk.h"
 #include "lengths.h"
 
 namespace polymla::cpu {
@@ -22,7 +24,7 @@ enum ScheduleColumn {
 
 /** Pages that a request is charged for: one at least, since a request without keys is still work. */
 inline int64_t pageCount(int64_t length, int64_t pageSize) {
-  return (length > 0 ? length - 1 : 0) / pageSize + 1;
+  return std::max(pagesOf(length, pageSize), int64_t{1});
 }
 
 /**

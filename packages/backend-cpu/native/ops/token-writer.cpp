@@ -5,7 +5,8 @@
 #include <cstring>
 #include <limits>
 
-#include "round.h"
+#include "../kernels/convert.h"
+#include "kit/round-to-odd.h"
 
 namespace polymla::cpu {
 namespace {

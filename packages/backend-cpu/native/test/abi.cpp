@@ -211,8 +211,8 @@ void handlesAreNeeded() {
   REFUSED(PMLA_CAPTURE_ILLEGAL, "capture_end", l.capture_end(s.stream, &graph, &error));
 
   Setup other;
-  INVALID("one device", l.event_record(s.event, other.stream, &error));
-  INVALID("one device", l.event_wait(s.event, other.stream, &error));
+  INVALID("of the same device", l.event_record(s.event, other.stream, &error));
+  INVALID("of the same device", l.event_wait(s.event, other.stream, &error));
 }
 
 /** A problem struct through fit and plan_new, which must agree. */

@@ -2,7 +2,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "../../../native/gpu/ops/schedule-row.h"
+#include "../../../native/kit/schedule-row.h"
 
 namespace polymla {
 

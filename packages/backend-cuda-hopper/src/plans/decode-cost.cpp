@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "gpu/ops/schedule-walk.h"
+#include "kit/schedule-walk.h"
 
 namespace polymla {
 namespace {

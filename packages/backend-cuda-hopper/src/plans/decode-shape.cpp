@@ -6,7 +6,7 @@
 #include "decode-cost.h"
 #include "decode-kernels.h"
 #include "kit/failure.h"
-#include "gpu/ops/schedule-walk.h"
+#include "kit/schedule-walk.h"
 
 namespace polymla {
 namespace {

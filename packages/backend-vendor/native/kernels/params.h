@@ -2,7 +2,7 @@
 #include <cstdint>
 
 #include "gpu/ops/cache-layout.h"
-#include "gpu/ops/schedule-walk.h"
+#include "kit/schedule-walk.h"
 
 namespace polymla {
 

@@ -1,9 +1,10 @@
 #include <cstdio>
 
 #include "availability.h"
-#include "entries.h"
+#include "kit/entries.h"
 #include "failure-of.h"
 #include "handles.h"
+#include "kit/options.h"
 #include "kit/read.h"
 #include "own.h"
 
@@ -41,18 +42,9 @@ pmla_status open(int32_t index, const pmla_option* options, int32_t option_count
   return guarded(error, [&] {
     const Described described = describeDevice(index);
     requirePointer(device, "device");
-    if (option_count < 0 || (option_count > 0 && options == nullptr)) {
-      throw makeFailure(PMLA_INVALID_ARGUMENT, "", "options: expected an array of option_count options, found %d", option_count);
-    }
     if (described.status != PMLA_OK) throw makeFailure(described.status, described.fix, "%s", described.reason.c_str());
     DeviceTraits traits = described.traits;
-    for (int32_t i = 0; i < option_count; i++) {
-      const auto [key, value] = options[i];
-      if (key == nullptr || value == nullptr) {
-        throw makeFailure(PMLA_INVALID_ARGUMENT, "", "options: expected keys and values, found NULL");
-      }
-      own::readOption(traits, key, value);
-    }
+    eachOption(options, option_count, [&](const char* key, const char* value) { own::readOption(traits, key, value); });
     auto opened = std::make_unique<Device>(index, traits);
     const CurrentDevice current(*opened);
     own::prepare(traits);

@@ -1,5 +1,5 @@
 #include "failure-of.h"
-#include "entries.h"
+#include "kit/entries.h"
 #include "handles.h"
 
 namespace polymla::entries {
@@ -27,8 +27,8 @@ void event_free(pmla_event event) {
 
 pmla_status event_record(pmla_event event, pmla_stream stream, pmla_error* error) {
   return guardedOn(event, "event", error, [&](EventHandle& marks) {
-    const StreamHandle& on = sameDevice(marks.device, stream, "stream");
-    requireNoCapture(on, "event_record");
+    const StreamHandle& on = requireSameDevice(marks.device, pointed(stream), "stream");
+    requireNoCapture(on.captures, "event_record");
     POLYMLA_REQUIRE(PMLA_RT(EventRecord)(marks.event, on.stream));
     marks.recorded = true;
   });
@@ -36,8 +36,8 @@ pmla_status event_record(pmla_event event, pmla_stream stream, pmla_error* error
 
 pmla_status event_wait(pmla_event event, pmla_stream stream, pmla_error* error) {
   return guardedOn(event, "event", error, [&](const EventHandle& awaited) {
-    const StreamHandle& on = sameDevice(awaited.device, stream, "stream");
-    requireNoCapture(on, "event_wait");
+    const StreamHandle& on = requireSameDevice(awaited.device, pointed(stream), "stream");
+    requireNoCapture(on.captures, "event_wait");
     requireRecorded(awaited);
     POLYMLA_REQUIRE(PMLA_RT(StreamWaitEvent)(on.stream, awaited.event, 0));
   });
@@ -56,7 +56,7 @@ pmla_status event_query(pmla_event event, pmla_error* error) {
 
 pmla_status event_elapsed(pmla_event earlier, pmla_event later, double* microseconds, pmla_error* error) {
   return guardedOn(earlier, "earlier", error, [&](const EventHandle& from) {
-    const EventHandle& to = sameDevice(from.device, later, "later");
+    const EventHandle& to = requireSameDevice(from.device, pointed(later), "later");
     requirePointer(microseconds, "microseconds");
     requireRecorded(from);
     requireRecorded(to);

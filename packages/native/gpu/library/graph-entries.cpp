@@ -1,7 +1,7 @@
 #include <memory>
 
 #include "failure-of.h"
-#include "entries.h"
+#include "kit/entries.h"
 #include "handles.h"
 
 namespace polymla::entries {
@@ -17,7 +17,7 @@ struct Captured {
 
 pmla_status capture_begin(pmla_stream stream, pmla_error* error) {
   return guardedOn(stream, "stream", error, [&](StreamHandle& on) {
-    requireNoCapture(on, "capture_begin");
+    requireNoCapture(on.captures, "capture_begin");
     POLYMLA_REQUIRE(PMLA_RT(StreamBeginCapture)(on.stream, PMLA_RT(StreamCaptureModeRelaxed)));
     on.captures = true;
   });
@@ -41,8 +41,8 @@ pmla_status capture_end(pmla_stream stream, pmla_graph* graph, pmla_error* error
 
 pmla_status graph_launch(pmla_graph graph, pmla_stream stream, pmla_error* error) {
   return guardedOn(graph, "graph", error, [&](const GraphHandle& launched) {
-    const StreamHandle& on = sameDevice(launched.device, stream, "stream");
-    requireNoCapture(on, "graph_launch");
+    const StreamHandle& on = requireSameDevice(launched.device, pointed(stream), "stream");
+    requireNoCapture(on.captures, "graph_launch");
     on.device.enqueued("a graph");
     POLYMLA_REQUIRE(PMLA_RT(GraphLaunch)(launched.graph, on.stream));
   });

@@ -4,6 +4,7 @@
 #include "device.h"
 #include "kit/args.h"
 #include "kit/checks.h"
+#include "kit/handles.h"
 #include "kit/report.h"
 #include "plan.h"
 
@@ -38,17 +39,11 @@ struct PlanHandle {
   std::unique_ptr<Plan> plan;
 };
 
-inline pmla_device toHandle(Device* device) { return reinterpret_cast<pmla_device>(device); }
-inline pmla_stream toHandle(StreamHandle* stream) { return reinterpret_cast<pmla_stream>(stream); }
-inline pmla_event toHandle(EventHandle* event) { return reinterpret_cast<pmla_event>(event); }
-inline pmla_graph toHandle(GraphHandle* graph) { return reinterpret_cast<pmla_graph>(graph); }
-inline pmla_plan toHandle(PlanHandle* plan) { return reinterpret_cast<pmla_plan>(plan); }
-
-inline Device* pointed(pmla_device device) { return reinterpret_cast<Device*>(device); }
-inline StreamHandle* pointed(pmla_stream stream) { return reinterpret_cast<StreamHandle*>(stream); }
-inline EventHandle* pointed(pmla_event event) { return reinterpret_cast<EventHandle*>(event); }
-inline GraphHandle* pointed(pmla_graph graph) { return reinterpret_cast<GraphHandle*>(graph); }
-inline PlanHandle* pointed(pmla_plan plan) { return reinterpret_cast<PlanHandle*>(plan); }
+PMLA_HANDLE(pmla_device, Device)
+PMLA_HANDLE(pmla_stream, StreamHandle)
+PMLA_HANDLE(pmla_event, EventHandle)
+PMLA_HANDLE(pmla_graph, GraphHandle)
+PMLA_HANDLE(pmla_plan, PlanHandle)
 
 inline Device& deviceOf(Device& device) { return device; }
 template <class Handle>
@@ -63,29 +58,17 @@ Device& deviceOf(Handle& handle) {
 template <class Handle, class Call>
 pmla_status guardedOn(Handle handle, const char* name, pmla_error* error, Call&& call) noexcept {
   return guarded(error, [&] {
-    auto* const pointer = pointed(handle);
-    if (pointer == nullptr) throw makeFailure(PMLA_INVALID_ARGUMENT, "", "%s: expected a handle, found NULL", name);
-    Device& device = deviceOf(*pointer);
+    auto& on = requireHandle(pointed(handle), name);
+    Device& device = deviceOf(on);
     device.requireUsable();
     try {
       const CurrentDevice current(device);
-      call(*pointer);
+      call(on);
     } catch (const Failure& failure) {
       if (failure.status == PMLA_DEVICE_LOST) throw device.fail(failure);
       throw;
     }
   });
-}
-
-/** Another handle of such a call. Throws Failure when it is NULL or of another device. */
-template <class Handle>
-auto& sameDevice(const Device& device, Handle handle, const char* name) {
-  auto* const pointer = pointed(handle);
-  if (pointer == nullptr) throw makeFailure(PMLA_INVALID_ARGUMENT, "", "%s: expected a handle, found NULL", name);
-  if (&pointer->device != &device) {
-    throw makeFailure(PMLA_INVALID_ARGUMENT, "", "%s: expected a handle of the same device, found one of another", name);
-  }
-  return *pointer;
 }
 
 /** Frees what a handle points to: `free(it)` with its device current. What belongs to a lost device stays. */
@@ -99,12 +82,6 @@ void freeHandle(Handle handle, Free&& free) noexcept {
     delete pointer;
   });
   static_cast<void>(failure);  // nobody to tell
-}
-
-/** Throws Failure PMLA_CAPTURE_ILLEGAL while the stream captures. */
-inline void requireNoCapture(const StreamHandle& stream, const char* call) {
-  if (!stream.captures) return;
-  throw makeFailure(PMLA_CAPTURE_ILLEGAL, "Call it before the capture or after it", "%s: a graph cannot hold it", call);
 }
 
 }  // namespace polymla

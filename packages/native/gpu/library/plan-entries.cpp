@@ -1,4 +1,4 @@
-#include "entries.h"
+#include "kit/entries.h"
 #include "handles.h"
 #include "kit/read.h"
 
@@ -15,19 +15,9 @@ Fit answer(const Device& device, const AnyProblem& problem) {
 template <class Enqueue>
 pmla_status enqueue(pmla_plan plan, pmla_stream stream, pmla_error* error, Enqueue&& launch) {
   return guardedOn(plan, "plan", error, [&](PlanHandle& launched) {
-    const StreamHandle& on = sameDevice(launched.device, stream, "stream");
+    const StreamHandle& on = requireSameDevice(launched.device, pointed(stream), "stream");
     launched.device.enqueued(launched.what);
     launch(launched, on.stream);
-  });
-}
-
-pmla_status launch(uint32_t op, pmla_plan plan, pmla_stream stream, const void* args, pmla_error* error) {
-  return enqueue(plan, stream, error, [&](PlanHandle& launched, rt::Stream on) {
-    const uint32_t made = launched.fitted.problem.head.op;
-    if (made != op) {
-      throw makeFailure(PMLA_INVALID_ARGUMENT, "", "%s: expected a plan of that op, found one of %s", opName(op), opName(made));
-    }
-    launched.plan->launch(readArgs(launched.fitted, args), on);
   });
 }
 
@@ -69,28 +59,11 @@ pmla_status schedule(pmla_plan plan, pmla_stream stream, const pmla_schedule_arg
   });
 }
 
-pmla_status decode(pmla_plan plan, pmla_stream stream, const pmla_decode_args* args, pmla_error* error) {
-  return launch(PMLA_OP_DECODE, plan, stream, args, error);
-}
-
-pmla_status sparse_decode(pmla_plan plan, pmla_stream stream, const pmla_sparse_decode_args* args, pmla_error* error) {
-  return launch(PMLA_OP_SPARSE_DECODE, plan, stream, args, error);
-}
-
-pmla_status sparse_prefill(pmla_plan plan, pmla_stream stream, const pmla_sparse_prefill_args* args, pmla_error* error) {
-  return launch(PMLA_OP_SPARSE_PREFILL, plan, stream, args, error);
-}
-
-pmla_status append_kv(pmla_plan plan, pmla_stream stream, const pmla_append_kv_args* args, pmla_error* error) {
-  return launch(PMLA_OP_APPEND_KV, plan, stream, args, error);
-}
-
-pmla_status merge_states(pmla_plan plan, pmla_stream stream, const pmla_merge_states_args* args, pmla_error* error) {
-  return launch(PMLA_OP_MERGE_STATES, plan, stream, args, error);
-}
-
-pmla_status copy_pages(pmla_plan plan, pmla_stream stream, const pmla_copy_pages_args* args, pmla_error* error) {
-  return launch(PMLA_OP_COPY_PAGES, plan, stream, args, error);
+pmla_status launch(uint32_t op, pmla_plan plan, pmla_stream stream, const void* args, pmla_error* error) {
+  return enqueue(plan, stream, error, [&](PlanHandle& launched, rt::Stream on) {
+    requireOp(launched.fitted, op);
+    launched.plan->launch(readArgs(launched.fitted, args), on);
+  });
 }
 
 }  // namespace polymla::entries

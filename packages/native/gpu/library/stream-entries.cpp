@@ -1,5 +1,5 @@
 #include "failure-of.h"
-#include "entries.h"
+#include "kit/entries.h"
 #include "handles.h"
 
 namespace polymla::entries {
@@ -30,7 +30,7 @@ void stream_free(pmla_stream stream) {
 pmla_status upload(pmla_stream stream, void* target, const void* source, uint64_t bytes, pmla_error* error) {
   return guardedOn(stream, "stream", error, [&](const StreamHandle& to) {
     requireRange(target, source);
-    requireNoCapture(to, "upload");
+    requireNoCapture(to.captures, "upload");
     to.device.enqueued("upload");
     to.device.staging().upload(to.stream, target, source, bytes);
   });
@@ -39,7 +39,7 @@ pmla_status upload(pmla_stream stream, void* target, const void* source, uint64_
 pmla_status download(pmla_stream stream, void* target, const void* source, uint64_t bytes, pmla_error* error) {
   return guardedOn(stream, "stream", error, [&](const StreamHandle& from) {
     requireRange(target, source);
-    requireNoCapture(from, "download");
+    requireNoCapture(from.captures, "download");
     from.device.staging().download(from.stream, target, source, bytes);
   });
 }

@@ -1,7 +1,7 @@
 #pragma once
 #include "../dialect/runtime.h"
 
-#include "schedule-walk.h"
+#include "kit/schedule-walk.h"
 
 namespace polymla {
 

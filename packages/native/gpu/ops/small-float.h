@@ -1,44 +1,19 @@
 #pragma once
-#include "../dialect/marks.h"
-
 #include <cstdint>
 #include <cstring>
+
+#include "kit/round-to-odd.h"
 
 // Numbers of caches, rounded once, ties to even, byte for byte as @polymla/core (dtype/small-float.ts): overflow gives
 // ±infinity, ±448 in e4m3, which has none; NaN has one code; subnormals count.
 
 namespace polymla {
 
-PMLA_BOTH uint32_t bitsOf(float value) {
-  uint32_t bits;
-  memcpy(&bits, &value, sizeof bits);
-  return bits;
-}
-
-PMLA_BOTH float floatOf(uint32_t bits) {
-  float value;
-  memcpy(&value, &bits, sizeof value);
-  return value;
-}
-
 /** fp32 as bf16, rounded to nearest even. NaN stays one. */
 PMLA_BOTH uint16_t roundToBf16(float value) {
   const uint32_t bits = bitsOf(value);
   if ((bits & 0x7fffffff) > 0x7f800000) return 0x7fc0;
   return static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-}
-
-/**
- * A double as fp32, rounded to odd: where it has no fp32, the neighbour whose last bit is set. Rounding that to a type of
- * fewer bits gives what rounding the double once would have given.
- */
-PMLA_BOTH float roundToOdd(double value) {
-  const auto nearest = static_cast<float>(value);
-  const uint32_t bits = bitsOf(nearest);
-  if (nearest == value || value != value || (bits & 1) != 0) return nearest;
-  const double magnitude = value < 0 ? -value : value;
-  const double found = nearest < 0 ? -nearest : nearest;
-  return floatOf(found > magnitude ? bits - 1 : bits + 1);
 }
 
 /** A float format of at most 16 bits: sign, exponent, fraction, from high bit to low. */

@@ -1,7 +1,11 @@
 #pragma once
+
 #include "polymla_backend.h"
 
-/** The functions of the table, by the names that polymla_backend.h gives them: it says what they do. */
+/**
+ * The functions behind the table of a library (table.h), by the names that polymla_backend.h gives them: it says what they
+ * do. A library defines them; those of optional ones that it has not, it leaves out.
+ */
 namespace polymla::entries {
 
 pmla_status device_count(int32_t* count, pmla_error* error);
@@ -37,11 +41,11 @@ pmla_status plan_new(pmla_device device, const pmla_problem* problem, pmla_plan*
 void plan_free(pmla_plan plan);
 pmla_status choose(pmla_plan plan, const pmla_load* load, pmla_choice* choice, pmla_error* error);
 pmla_status schedule(pmla_plan plan, pmla_stream stream, const pmla_schedule_args* args, pmla_error* error);
-pmla_status decode(pmla_plan plan, pmla_stream stream, const pmla_decode_args* args, pmla_error* error);
-pmla_status sparse_decode(pmla_plan plan, pmla_stream stream, const pmla_sparse_decode_args* args, pmla_error* error);
-pmla_status sparse_prefill(pmla_plan plan, pmla_stream stream, const pmla_sparse_prefill_args* args, pmla_error* error);
-pmla_status append_kv(pmla_plan plan, pmla_stream stream, const pmla_append_kv_args* args, pmla_error* error);
-pmla_status merge_states(pmla_plan plan, pmla_stream stream, const pmla_merge_states_args* args, pmla_error* error);
-pmla_status copy_pages(pmla_plan plan, pmla_stream stream, const pmla_copy_pages_args* args, pmla_error* error);
+/** A launch of any op: decode, sparse_decode, … of the table. */
+pmla_status launch(uint32_t op, pmla_plan plan, pmla_stream stream, const void* args, pmla_error* error);
+
+// Optional ones.
+pmla_status event_notify(pmla_event event, void (*notify)(void* context), void* context, pmla_error* error);
+pmla_status measure_peaks(pmla_device device, pmla_peaks* peaks, pmla_error* error);
 
 }  // namespace polymla::entries

@@ -1,8 +1,7 @@
 #pragma once
-#include "../dialect/marks.h"
-
 #include <cstdint>
 
+#include "both.h"
 #include "schedule-row.h"
 
 namespace polymla {
