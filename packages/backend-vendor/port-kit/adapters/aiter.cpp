@@ -15,10 +15,8 @@ public:
   static const char *whyNot(const port::Decode &p) {
     if (p.cache.format != PMLA_KV_BF16) return "cache.format: bf16 alone is adapted";
     if (!aiter::hasKernel(int(p.heads))) return "heads: there are kernels for 16 and 128 alone";
-    // Slots are counted in tokens, so pages must follow each other without a gap.
-    if (p.cache.page_stride != p.cache.page_size * 576) return "page_stride: pages without gaps alone";
     if (p.cache.pages * p.cache.page_size > INT32_MAX) return "cache: AITER counts slots in 32 bits";
-    return nullptr;
+    return port::whyNotDensePages(p); // slots are counted in tokens
   }
 
   static uint64_t workspaceBytes(const port::Decode &p) { return port::qBytes(p); }
@@ -27,13 +25,11 @@ public:
     const auto &p = problem_;
     port::packQ(p, args, args.workspace);
     std::vector<int> indptr{0}, indices;
-    const int64_t most = p.block_table_width * p.cache.page_size;
     for (int64_t b = 0; b < args.batch; b++) {
-      const int64_t length = args.seqlens[b] < 0 ? 0 : args.seqlens[b] < most ? args.seqlens[b] : most;
+      const int64_t length = port::lengthOf(p, args, b);
       for (int64_t j = 0; j < length; j++) {
-        const int64_t page = args.block_table[b * p.block_table_width + j / p.cache.page_size];
-        const bool exists = page >= 0 && page < p.cache.pages;
-        indices.push_back(exists ? int(page * p.cache.page_size + j % p.cache.page_size) : -1);
+        const int64_t page = port::pageOf(p, args, b, j);
+        indices.push_back(page < 0 ? -1 : int(page * p.cache.page_size + j % p.cache.page_size));
       }
       indptr.push_back(int(indices.size()));
     }

@@ -49,6 +49,23 @@ inline uint64_t rowsOf(const Decode &p) { return uint64_t(p.max_batch * p.query_
 inline int64_t elementBytes(const Decode &p) { return p.q_dtype == PMLA_E4M3 ? 1 : 2; }
 inline uint64_t qBytes(const Decode &p) { return (rowsOf(p) * 576 * uint64_t(elementBytes(p)) + 255) / 256 * 256; }
 
+/** For libraries that know no stride of pages. */
+inline const char *whyNotDensePages(const Decode &p) {
+  return p.cache.page_stride != p.cache.page_size * 576 ? "page_stride: pages without gaps alone" : nullptr;
+}
+
+/** Tokens of a request: a length on the device is clamped to what the block table holds. */
+inline int64_t lengthOf(const Decode &p, const pmla_decode_args &args, int64_t request) {
+  const int64_t length = args.seqlens[request], most = p.block_table_width * p.cache.page_size;
+  return length < 0 ? 0 : length < most ? length : most;
+}
+
+/** The page of a token of a request; −1 where the cache has none of that id. */
+inline int pageOf(const Decode &p, const pmla_decode_args &args, int64_t request, int64_t token) {
+  const int page = args.block_table[request * p.block_table_width + token / p.cache.page_size];
+  return page >= 0 && page < p.cache.pages ? page : -1;
+}
+
 /** The vendors' calls read q without strides: copies it, to qBytes of scratch. On a GPU that is a kernel in the stream. */
 inline void packQ(const Decode &p, const pmla_decode_args &args, void *to) {
   const int64_t width = elementBytes(p);

@@ -1,5 +1,5 @@
 // Over Hygon's flash_mla (mock/hygon.h): two calls whose metadata are of different kinds, chosen by the cache's format.
-#include "decode-port.h"
+#include "lineage-call.h"
 #include "mock/hygon.h"
 
 PMLA_ELF_NOTE;
@@ -15,37 +15,11 @@ public:
     return p.cache.page_size != 64 ? "page_size: pages of 64 tokens alone" : nullptr;
   }
 
-  /** q as the library wants it, and an lse where the caller wants none. */
-  static uint64_t workspaceBytes(const port::Decode &p) { return port::qBytes(p) + port::rowsOf(p) * 4; }
+  static uint64_t workspaceBytes(const port::Decode &p) { return port::lineageBytes(p); }
 
   pmla_status launch(const pmla_decode_args &args, pmla_error *error) {
     if (args.batch == 0) return PMLA_OK;
-    const auto &p = problem_;
-    auto *scratch = static_cast<char *>(args.workspace);
-    port::packQ(p, args, scratch);
-    lineage::ForwardParams forward{};
-    forward.type = p.cache.format == PMLA_KV_E4M3  ? lineage::Type::E4M3
-                   : p.cache.format == PMLA_KV_F16 ? lineage::Type::FP16
-                                                   : lineage::Type::BF16;
-    forward.batch = int(args.batch);
-    forward.queryTokens = int(p.query_tokens);
-    forward.heads = int(p.heads);
-    forward.headDim = int(p.cache.head_dim);
-    forward.valueDim = int(p.value_dim);
-    forward.pageSize = int(p.cache.page_size);
-    forward.blockTableWidth = int(p.block_table_width);
-    forward.pages = p.cache.pages;
-    forward.pageStride = p.cache.page_stride;
-    forward.causal = p.mask == PMLA_MASK_CAUSAL;
-    forward.softmaxScale = float(p.softmax_scale);
-    forward.descaleQ = float(args.descale_q);
-    forward.descaleK = float(args.descale_k);
-    forward.q = scratch;
-    forward.kv = args.cache;
-    forward.blockTable = args.block_table;
-    forward.seqlens = args.seqlens;
-    forward.out = args.out;
-    forward.lse = args.lse != nullptr ? args.lse : reinterpret_cast<float *>(scratch + port::qBytes(p));
+    const lineage::ForwardParams forward = port::lineageCall(problem_, args);
     const bool done = forward.type == lineage::Type::E4M3 ? launchFp8(forward) : launch16(forward);
     return done ? PMLA_OK : port::fail(error, PMLA_INTERNAL, "flash_mla refused a call that fit had promised");
   }

@@ -1,6 +1,6 @@
 // Over Iluvatar's ixformer (mock/ixformer.h), which lacks what others have: lse, pages outside of the cache, empty requests. The
 // adapter does that itself, as small kernels in the stream would, and asks the library for nothing that it does not promise.
-#include "decode-port.h"
+#include "lineage-call.h"
 #include "mock/ixformer.h"
 
 PMLA_ELF_NOTE;
@@ -14,8 +14,7 @@ public:
 
   static const char *whyNot(const port::Decode &p) {
     if (p.query_tokens != 1) return "query_tokens: one per request alone";
-    if (p.cache.page_stride != p.cache.page_size * 576) return "page_stride: pages without gaps alone";
-    return nullptr;
+    return port::whyNotDensePages(p);
   }
 
   /** q in two parts, a block table without pages that are not there, and lengths that go with it. */
@@ -41,7 +40,7 @@ public:
       }
     }
     ixformer::PagedAttentionMla call{};
-    call.type = type();
+    call.type = port::typeOf(problem_);
     call.output = args.out;
     call.qNope = qNope;
     call.qPe = qPe;
@@ -61,19 +60,14 @@ public:
   }
 
 private:
-  lineage::Type type() const {
-    return problem_.cache.format == PMLA_KV_F16 ? lineage::Type::FP16 : lineage::Type::BF16;
-  }
-
   /** The pages of a request that are there, in order, and how many tokens they have: a sum does not care what was between. */
   int visiblePages(const pmla_decode_args &args, int64_t b, int *to) const {
     const auto &p = problem_;
-    const int64_t size = p.cache.page_size, most = p.block_table_width * size;
-    const int64_t length = args.seqlens[b] < 0 ? 0 : args.seqlens[b] < most ? args.seqlens[b] : most;
+    const int64_t size = p.cache.page_size, length = port::lengthOf(p, args, b);
     int64_t tokens = 0;
     for (int64_t begin = 0; begin < length; begin += size) {
-      const int page = args.block_table[b * p.block_table_width + begin / size];
-      if (page < 0 || page >= p.cache.pages) continue;
+      const int page = port::pageOf(p, args, b, begin);
+      if (page < 0) continue;
       *to++ = page;
       tokens += length - begin < size ? length - begin : size;
     }
@@ -87,7 +81,7 @@ private:
       const int64_t key = (int64_t(pages[j / size]) * size + j % size) * 576;
       double score = 0;
       for (int d = 0; d < 576; d++) {
-        score += double(lineage::load(type(), q, d)) * double(lineage::load(type(), cache, key + d));
+        score += double(lineage::load(port::typeOf(problem_), q, d)) * double(lineage::load(port::typeOf(problem_), cache, key + d));
       }
       score *= double(float(problem_.softmax_scale));
       const double next = std::fmax(largest, score);

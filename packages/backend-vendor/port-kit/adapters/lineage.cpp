@@ -1,6 +1,5 @@
 // Over a fork of FlashMLA's first release (mock/lineage.h): compiled with FORK_METAX for MetaX, else for Moore Threads.
-#include "decode-port.h"
-#include "mock/lineage.h"
+#include "lineage-call.h"
 
 PMLA_ELF_NOTE;
 
@@ -13,8 +12,6 @@ constexpr const char *NAME = "metax-mock";
 constexpr lineage::Limits LIMITS = lineage::MOORE_THREADS;
 constexpr const char *NAME = "musa-mock";
 #endif
-
-using lineage::Type;
 
 class Plan {
 public:
@@ -29,36 +26,13 @@ public:
     return nullptr;
   }
 
-  /** q as the fork wants it, and an lse where the caller wants none. */
-  static uint64_t workspaceBytes(const port::Decode &p) { return port::qBytes(p) + port::rowsOf(p) * 4; }
+  static uint64_t workspaceBytes(const port::Decode &p) { return port::lineageBytes(p); }
 
   pmla_status launch(const pmla_decode_args &args, pmla_error *) {
-    const auto &p = problem_;
-    auto *scratch = static_cast<char *>(args.workspace);
-    port::packQ(p, args, scratch);
+    lineage::ForwardParams forward = port::lineageCall(problem_, args);
     // Forks disagree about what the metadata means and when it is stale: made anew each time, it cannot be.
     int metadata[8] = {};
     lineage::getMetadata(args.seqlens, int(args.batch), metadata, numSplits_.data());
-    lineage::ForwardParams forward{};
-    forward.type = p.cache.format == PMLA_KV_F16 ? Type::FP16 : Type::BF16;
-    forward.batch = int(args.batch);
-    forward.queryTokens = int(p.query_tokens);
-    forward.heads = int(p.heads);
-    forward.headDim = int(p.cache.head_dim);
-    forward.valueDim = int(p.value_dim);
-    forward.pageSize = int(p.cache.page_size);
-    forward.blockTableWidth = int(p.block_table_width);
-    forward.pages = p.cache.pages;
-    forward.pageStride = p.cache.page_stride;
-    forward.causal = p.mask == PMLA_MASK_CAUSAL;
-    // Descales of a cache in 16 bits are 1.
-    forward.softmaxScale = float(p.softmax_scale);
-    forward.q = scratch;
-    forward.kv = args.cache;
-    forward.blockTable = args.block_table;
-    forward.seqlens = args.seqlens;
-    forward.out = args.out;
-    forward.lse = args.lse != nullptr ? args.lse : reinterpret_cast<float *>(scratch + port::qBytes(p));
     forward.tileSchedulerMetadata = metadata;
     forward.numSplits = numSplits_.data();
     lineage::forward(forward);
