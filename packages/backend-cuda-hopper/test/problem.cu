@@ -157,6 +157,10 @@ ProblemOf<T>::ProblemOf(const Shape& shape_, uint32_t seed, int partitions, int 
                            shape.pageSize, queryRequest, queryToken, queryHead};
   params.headDim = shape.headDim;
   params.rowBlock = rowBlock;
+  const QueryBox box = rowBlock == 0 ? manyRowsQueryBox : fewRowsQueryBox(rowBlock, shape.headDim);
+  const auto queryMap = batch > 0 ? queryMapOf(params, batch, box) : std::nullopt;
+  params.hasQueryMap = queryMap.has_value();
+  if (queryMap) params.queryMap = *queryMap;
   if (shape.tree) {
     // Words past the last bit and rows past the batch stay as random as the rest.
     std::vector<int32_t> words(batch * shape.queryTokens * ((shape.queryTokens + 31) / 32));

@@ -12,22 +12,23 @@ namespace polymla {
  * Merges the splits of one request, each of the request's CTAs its share, once all of them have written theirs.
  *
  * The shares are runs of units, what a warp copies at once of one row. A CTA's share of all splits is at most as large as one split
- * and a unit per split: it is copied into shared memory as a whole, all of it in flight at once, with little code. Both
- * count here: the GPU waits for this, and code that has not run yet comes from device memory. Sums run in a fixed order.
+ * and a unit per split: it is copied into shared memory as a whole, all of it in flight at once, behind the few lse that it
+ * takes. A lane reads what it has copied itself. Sums run in a fixed order.
  */
-template <class T, int Threads>
+template <class T, int Rows>
 struct Combine {
+  static constexpr int warps = 8;
   static constexpr int laneValues = 16 / sizeof(T);
   static constexpr int unitValues = 32 * laneValues;
   static constexpr int unitsPerRow = valueDim / unitValues;
-  static constexpr int warps = Threads / 32;
   static constexpr int maxSplits = 160;
 
-  template <int Rows>
   struct Shared {
-    alignas(16) T parts[Rows * unitsPerRow + maxSplits][unitValues];
+    /** Of a warp: its units and splits of a request make at most 32 pairs, whatever the number of splits. */
+    uint4 parts[warps][32][32];
     /** [row of this CTA's share][split]: a share of 1 / splits of the rows starts and ends inside a row. */
     float weights[Rows + 2 * maxSplits];
+    float sums[warps][laneValues][32];
   };
 
   const DecodeParams<T>& params;
@@ -36,91 +37,136 @@ struct Combine {
   int kvHead;
   int rowBegin;  ///< of this CTA's row block
 
-  /** By `Threads` threads, for which `barrier` is. `rowCount`: rows of the row block, at most Rows. */
-  template <int Rows, class Barrier>
-  __device__ __forceinline__ void run(Shared<Rows>& shared, int rowCount, Barrier&& barrier) const {
+  /** lse of a request's splits in scratch, those of a row side by side: they are read together. */
+  static __device__ __forceinline__ float* lseOf(const DecodeParams<T>& params, const Piece& piece, int kvHead, int row) {
+    const int64_t rows = params.rows();
+    return params.partialLse + piece.firstSplit * params.headsKv * rows + (kvHead * rows + row) * piece.splits;
+  }
+
+  /**
+   * By 8 warps, for which `barrier` is. A warp takes every 8th unit; where there are fewer units than warps, 2, 4 or 8 warps
+   * share one and take every so-many-th split of it.
+   *
+   * @param rowCount rows of the row block, at most Rows
+   */
+  template <class Barrier>
+  __device__ __forceinline__ void run(Shared& shared, int rowCount, Barrier&& barrier) const {
     const int units = rowCount * unitsPerRow;
     const int begin = units * piece.split / piece.splits;
     const int share = units * (piece.split + 1) / piece.splits - begin;
     const int firstRow = begin / unitsPerRow;
-    const int endRow = (begin + share + unitsPerRow - 1) / unitsPerRow;
     const int warp = threadIdx.x / 32;
     const int lane = threadIdx.x % 32;
+    const int columnsLog2 = (share > 1) + (share > 2) + (share > 4);
+    const int column = warp & ((1 << columnsLog2) - 1);
+    const int way = warp >> columnsLog2;
+    const int ways = warps >> columnsLog2;
 
-    const int64_t splitStride = static_cast<int64_t>(params.headsKv) * params.rows();
-    const int64_t first = params.partialRow(piece.firstSplit, kvHead, rowBegin);
-    const bool many = share >= warps;
-    const int splitStep = many ? 1 : warps;
-    int split = many ? 0 : warp;
-    const T* source =
-        reinterpret_cast<const T*>(params.partialOut) + (first + split * splitStride) * valueDim + begin * unitValues + lane * laneValues;
+    const RowWeights ofRow = loadLse(firstRow, (begin + share + unitsPerRow - 1) / unitsPerRow);
+    uint4* mine = &shared.parts[warp][0][lane];
+    const int64_t stride = static_cast<int64_t>(params.headsKv) * params.rows() * valueDim;
+    const T* source = reinterpret_cast<const T*>(params.partialOut) +
+                      params.partialRow(piece.slot() - piece.split + way, kvHead, rowBegin) * valueDim +
+                      (begin + column) * unitValues + lane * laneValues;
 #pragma unroll 1
-    for (; split < piece.splits; split += splitStep, source += splitStep * splitStride * valueDim) {
-#pragma unroll 1
-      for (int unit = many ? warp : 0; unit < share; unit += many ? warps : 1) {
-        ptx::copyAsync16(&shared.parts[split * share + unit][lane * laneValues], source + unit * unitValues, true);
+    for (int unit = column; unit < share; unit += warps, source += warps * unitValues) {
+      const T* next = source;
+#pragma unroll 4
+      for (int split = way; split < piece.splits; split += ways, next += ways * stride, mine += 32) {
+        ptx::copyAsync16(mine, next, true);
       }
     }
-#pragma unroll 1
-    for (int row = firstRow + warp; row < endRow; row += warps) {
-      weigh(shared.weights + (row - firstRow) * piece.splits, params.partialLse + first + row, splitStride, row);
-    }
+    weigh(shared.weights, firstRow, ofRow);
     ptx::waitCopies();
     barrier();
 
-    constexpr int pairs = unitValues / 2;
-    T* out = params.out + params.firstRow(piece.request, kvHead) * valueDim;
+    T* const out = params.out + params.firstRow(piece.request, kvHead) * valueDim + lane * laneValues;
+    mine = &shared.parts[warp][0][lane];
 #pragma unroll 1
-    for (int index = threadIdx.x; index < share * pairs; index += Threads) {
-      const int unit = index / pairs;
+    for (int unit = column; unit < share || ways > 1; unit += warps) {
+      float sum[laneValues] = {};
       const int row = (begin + unit) / unitsPerRow;
-      const int column = (begin + unit) % unitsPerRow * unitValues + index % pairs * 2;
-      const float* weights = shared.weights + (row - firstRow) * piece.splits;
-      const T* part = &shared.parts[unit][index % pairs * 2];
-      float2 sum = make_float2(0, 0);
-#pragma unroll 8
-      for (int split = 0; split < piece.splits; split++, part += share * unitValues) {
-        const float2 value = ptx::unpack<T>(*reinterpret_cast<const uint32_t*>(part));
-        sum.x += weights[split] * value.x;
-        sum.y += weights[split] * value.y;
+      const float* weight = shared.weights + (row - firstRow) * piece.splits + way;
+#pragma unroll 4
+      for (int split = way; unit < share && split < piece.splits; split += ways, weight += ways, mine += 32) {
+        const uint32_t pairs[4] = {mine->x, mine->y, mine->z, mine->w};
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+          const float2 both = ptx::unpack<T>(pairs[i]);
+          sum[2 * i] += *weight * both.x;
+          sum[2 * i + 1] += *weight * both.y;
+        }
       }
-      *reinterpret_cast<uint32_t*>(out + places[row].out * valueDim + column) = ptx::pack<T>(sum.x, sum.y);
+      if (ways > 1) {
+#pragma unroll
+        for (int i = 0; i < laneValues; i++) shared.sums[warp][i][lane] = sum[i];
+        barrier();
+        if (way > 0 || unit >= share) break;
+#pragma unroll 1
+        for (int other = 1; other < ways; other++) {
+#pragma unroll
+          for (int i = 0; i < laneValues; i++) sum[i] += shared.sums[warp + (other << columnsLog2)][i][lane];
+        }
+      }
+      *reinterpret_cast<uint4*>(out + static_cast<int64_t>(places[row].out) * valueDim + (begin + unit) % unitsPerRow * unitValues) =
+          make_uint4(ptx::pack<T>(sum[0], sum[1]), ptx::pack<T>(sum[2], sum[3]), ptx::pack<T>(sum[4], sum[5]),
+                     ptx::pack<T>(sum[6], sum[7]));
+      if (ways > 1) break;
     }
     // The next request's parts will lie in the same place.
     barrier();
   }
 
  private:
-  /** Normalised weights of a row's splits from their base-2 lse, by a warp; writes the row's lse. */
-  __device__ __forceinline__ void weigh(float* weights, const float* lse, int64_t splitStride, int row) const {
-    constexpr int perLane = maxSplits / 32;
-    constexpr float ln2 = 0.693147180559945309f;
-    const int lane = threadIdx.x % 32;
+  /** Of up to 32 splits, lanes of a warp take several rows; of more, a lane has splits lane, lane + 32, … of the warp's row. */
+  struct RowWeights {
+    static constexpr int perLane = maxSplits / 32;
     float values[perLane];
-    float max = -INFINITY;
-    lse += lane * splitStride;
+    int row;  ///< of the row block; −1: none
+    int split;
+    int lanes;  ///< of a row
+  };
+
+  /** Base-2 lse of the share's rows: there are enough lanes for all of them at once. */
+  __device__ __forceinline__ RowWeights loadLse(int firstRow, int endRow) const {
+    const int lanesLog2 = min(5, 32 - __clz(piece.splits - 1));
+    const int lane = threadIdx.x % 32;
+    RowWeights lse;
+    lse.lanes = 1 << lanesLog2;
+    lse.split = lane & (lse.lanes - 1);
+    lse.row = firstRow + (threadIdx.x >> lanesLog2);
+    if (lse.row >= endRow) lse.row = -1;
+    const float* source = lseOf(params, piece, kvHead, rowBegin + max(lse.row, 0));
 #pragma unroll
-    for (int i = 0; i < perLane; i++, lse += 32 * splitStride) {
-      values[i] = i * 32 + lane < piece.splits ? __ldcg(lse) : -INFINITY;
+    for (int i = 0; i < RowWeights::perLane; i++) {
+      const int split = lse.split + i * 32;
+      lse.values[i] = lse.row >= 0 && split < piece.splits ? __ldcg(source + split) : -INFINITY;
     }
+    return lse;
+  }
+
+  /** Normalised weights of all splits; writes lse. CTAs that share a row write the same value. */
+  __device__ __forceinline__ void weigh(float* weights, int firstRow, RowWeights lse) const {
+    constexpr float ln2 = 0.693147180559945309f;
+    float max = -INFINITY;
 #pragma unroll
-    for (int i = 0; i < perLane; i++) max = fmaxf(max, values[i]);
-#pragma unroll
-    for (int step = 16; step > 0; step /= 2) max = fmaxf(max, __shfl_xor_sync(~0u, max, step));
+    for (const float value : lse.values) max = fmaxf(max, value);
+    for (int step = lse.lanes / 2; step > 0; step /= 2) max = fmaxf(max, __shfl_xor_sync(~0u, max, step));
     const float reference = max == -INFINITY ? 0.0f : max;
     float total = 0;
 #pragma unroll
-    for (int i = 0; i < perLane; i++) total += values[i] = ptx::exp2Fast(values[i] - reference);
+    for (float& value : lse.values) total += value = ptx::exp2Fast(value - reference);
+    for (int step = lse.lanes / 2; step > 0; step /= 2) total += __shfl_xor_sync(~0u, total, step);
+    if (lse.row < 0) return;
+    const float norm = total > 0 ? __fdividef(1, total) : 0.0f;
 #pragma unroll
-    for (int step = 16; step > 0; step /= 2) total += __shfl_xor_sync(~0u, total, step);
-    const float norm = total > 0 ? 1 / total : 0.0f;
-#pragma unroll
-    for (int i = 0; i < perLane; i++) {
-      if (i * 32 + lane < piece.splits) weights[i * 32 + lane] = values[i] * norm;
+    for (int i = 0; i < RowWeights::perLane; i++) {
+      const int split = lse.split + i * 32;
+      if (split < piece.splits) weights[(lse.row - firstRow) * piece.splits + split] = lse.values[i] * norm;
     }
-    // CTAs that share a row write the same value.
-    if (lane == 0) {
-      params.lse[params.firstLse(piece.request, kvHead) + places[row].lse] = total > 0 ? (max + ptx::log2Fast(total)) * ln2 : INFINITY;
+    if (lse.split == 0) {
+      params.lse[params.firstLse(piece.request, kvHead) + places[lse.row].lse] =
+          total > 0 ? (max + ptx::log2Fast(total)) * ln2 : INFINITY;
     }
   }
 };

@@ -227,6 +227,7 @@ struct FewRowsConsume : FewRows<T, N, HeadDim> {
 
   static __device__ void consume(const DecodeParams<T>& params, Shared& shared) {
     const ScheduleRow row = params.schedule[blockIdx.x];
+    if (threadIdx.x == 0 && params.hasQueryMap) ptx::prefetchTensorMap(&params.queryMap);
     // The shuffle tells the compiler that all lanes agree.
     const int group = __shfl_sync(~0u, threadIdx.x / groupThreads, 0);
     Softmax state;
@@ -241,9 +242,15 @@ struct FewRowsConsume : FewRows<T, N, HeadDim> {
     if (threadIdx.x / 32 == consumerWarps - 1) Base::prefetchTranslations(params);
     Cursor page;
     Piece last;
+    uint32_t turn = 0;  ///< parity of queryFull
 
     const auto startQuery = [&](int request) {
-      startLoadingQuery(shared, state, params.firstQuery(request, blockIdx.z) + place.query, present);
+      if (!params.hasQueryMap) {
+        startLoadingQuery(shared, state, params.firstQuery(request, blockIdx.z) + place.query, present);
+      } else if (threadIdx.x == 0) {
+        ptx::arriveExpect(shared.queryFull, sizeof shared.q);
+        loadQueryBox(params, shared.q, shared.queryFull, QueryPlace::of(params, blockIdx.y * N, blockIdx.z), request, 0);
+      }
     };
 
     startQuery(row.beginRequest);
@@ -253,8 +260,13 @@ struct FewRowsConsume : FewRows<T, N, HeadDim> {
       state.max = -INFINITY;
       state.sum = 0;
       float o[groupTiles][N / 2] = {};
-      ptx::waitCopies();
-      ptx::fenceAsyncProxy();
+      if (params.hasQueryMap) {
+        ptx::wait(shared.queryFull, turn);
+        turn ^= 1;
+      } else {
+        ptx::waitCopies();
+        ptx::fenceAsyncProxy();
+      }
       syncConsumers();
       for (int index = piece.beginPage; index < piece.endPage; index++) {
         multiplyScores(shared, page, group);

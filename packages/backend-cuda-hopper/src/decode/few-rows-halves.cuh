@@ -19,29 +19,35 @@ namespace polymla {
  */
 template <class T, int HeadDim>
 struct FewRows<T, 64, HeadDim> : FewRowsSizes<HeadDim> {
+  using Sizes = FewRowsSizes<HeadDim>;
   static constexpr int N = 64;
   static constexpr int groupRows = N / 2;
   static constexpr int groupTiles = valueDim / tileColumns;
-  static constexpr int queryTileBytes = N * 128;
+  /** Each group has its rows of all tiles. */
+  static constexpr int queryTileBytes = groupRows * 128;
+  static constexpr int groupQueryBytes = Sizes::tiles * queryTileBytes;
   static constexpr int groupWarps = 4;
   /** A whole third warpgroup, of which one warp works: only warpgroups can pass registers on. */
   static constexpr int ctaThreads = 3 * 128;
   static constexpr int consumerRegisters = 224;
   static constexpr int producerRegisters = 56;
-  using Sizes = FewRowsSizes<HeadDim>;
   using typename Sizes::Ring;
   using Merge = FewRowsMerge<T, N>;
 
-  struct Shared : FewRowsPages<Ring, Merge, Sizes::tiles * queryTileBytes> {
+  struct Shared : FewRowsPages<Ring, Merge, 2 * groupQueryBytes> {
     alignas(1024) uint8_t p[2][groupRows * pageTokens * 2];
     float ofWarps[2][groupWarps][groupRows];  ///< maxima, later sums
     RowPlaces places[N];
     typename Ring::Barriers barriers;
     ptx::MBarrier weightsRead[2];  ///< by all warps of a group
+    ptx::MBarrier queryFull[2];    ///< a piece's queries of a group, where they come in boxes
   };
 
   static __device__ __forceinline__ void init(Shared& shared) {
-    if (threadIdx.x % 32 < 2) ptx::init(shared.weightsRead[threadIdx.x % 32], groupWarps);
+    const int group = threadIdx.x % 32;
+    if (group >= 2) return;
+    ptx::init(shared.weightsRead[group], groupWarps);
+    ptx::init(shared.queryFull[group], 1);
   }
 };
 
@@ -52,6 +58,7 @@ struct FewRowsConsume<T, 64, HeadDim> : FewRows<T, 64, HeadDim> {
   using typename Base::Merge;
   using typename Base::Ring;
   using typename Base::Shared;
+  using Base::groupQueryBytes;
   using Base::groupRows;
   using Base::groupThreads;
   using Base::groupTiles;
@@ -83,7 +90,7 @@ struct FewRowsConsume<T, 64, HeadDim> : FewRows<T, 64, HeadDim> {
   static __device__ __forceinline__ void startLoadingQuery(Shared& shared, const T* source, bool present) {
     const int row = threadIdx.x / 4;
     const int lane = threadIdx.x % 4;
-    uint8_t* to = shared.q + row * 128;
+    uint8_t* to = shared.q + row / groupRows * groupQueryBytes + row % groupRows * 128;
     source += lane * 8;
 #pragma unroll
     for (int i = 0; i < HeadDim / 32; i++) {
@@ -98,7 +105,7 @@ struct FewRowsConsume<T, 64, HeadDim> : FewRows<T, 64, HeadDim> {
 #pragma unroll
     for (int first = 0; first < Base::tiles; first += Ring::boxTiles) {
       const uint64_t k = ptx::swizzledOperand(ptx::sharedAddress(Ring::tile(shared.ring, page, first)));
-      const uint64_t q = ptx::swizzledOperand(ptx::sharedAddress(shared.q + first * queryTileBytes + group * groupRows * 128));
+      const uint64_t q = ptx::swizzledOperand(ptx::sharedAddress(shared.q + group * groupQueryBytes + first * queryTileBytes));
       Ring::waitFull(shared.barriers, page, first / Ring::boxTiles);
       ptx::pinAccumulators(s);
       ptx::mmaFence();
@@ -258,6 +265,7 @@ struct FewRowsConsume<T, 64, HeadDim> : FewRows<T, 64, HeadDim> {
 
   static __device__ void consume(const DecodeParams<T>& params, Shared& shared) {
     const ScheduleRow row = params.schedule[blockIdx.x];
+    if (threadIdx.x == 0 && params.hasQueryMap) ptx::prefetchTensorMap(&params.queryMap);
     // The shuffle tells the compiler that all lanes agree.
     const int group = __shfl_sync(~0u, threadIdx.x / groupThreads, 0);
     const Merge merge{params, shared.places, params.rows() - static_cast<int>(blockIdx.y) * Base::N};
@@ -269,11 +277,18 @@ struct FewRowsConsume<T, 64, HeadDim> : FewRows<T, 64, HeadDim> {
     if (row.beginRequest > row.endRequest) return;
     if (threadIdx.x / 32 == Base::consumerWarps - 1) Base::prefetchTranslations(params);
     const auto startQuery = [&](int request) {
-      startLoadingQuery(shared, params.firstQuery(request, blockIdx.z) + place.query, present);
+      if (!params.hasQueryMap) {
+        startLoadingQuery(shared, params.firstQuery(request, blockIdx.z) + place.query, present);
+      } else if (threadIdx.x % groupThreads == 0) {
+        const QueryPlace first = QueryPlace::of(params, blockIdx.y * Base::N + group * groupRows, blockIdx.z);
+        ptx::arriveExpect(shared.queryFull[group], groupQueryBytes);
+        loadQueryBox(params, shared.q + group * groupQueryBytes, shared.queryFull[group], first, request, 0);
+      }
     };
     Cursor page;
     Piece last;
     uint32_t turn = 0;  ///< parity of weightsRead
+    uint32_t queryTurn = 0;  ///< of queryFull
 
     startQuery(row.beginRequest);
     // Not forEachPiece, which has the next piece in registers that there are not.
@@ -289,8 +304,13 @@ struct FewRowsConsume<T, 64, HeadDim> : FewRows<T, 64, HeadDim> {
         state.sum[i] = 0;
       }
       float o[groupTiles][values] = {};
-      ptx::waitCopies();
-      ptx::fenceAsyncProxy();
+      if (params.hasQueryMap) {
+        ptx::wait(shared.queryFull[group], queryTurn);
+        queryTurn ^= 1;
+      } else {
+        ptx::waitCopies();
+        ptx::fenceAsyncProxy();
+      }
       syncGroup(group);
       for (int index = piece.beginPage; index < piece.endPage; index++) {
         float s[values];

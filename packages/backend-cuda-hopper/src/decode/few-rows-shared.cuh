@@ -6,6 +6,7 @@
 #include "few-rows-merge.cuh"
 #include "page-ring.cuh"
 #include "params.h"
+#include "query-feed.cuh"
 #include "pieces.cuh"
 #include "row-places.cuh"
 
@@ -107,10 +108,13 @@ struct FewRows : FewRowsSizes<HeadDim> {
     float norm[N];
     RowPlaces places[N];
     typename Ring::Barriers barriers;
+    ptx::MBarrier queryFull;  ///< a piece's queries, where they come in boxes
   };
 
   /** Barriers beside the ring's, by a warp. */
-  static __device__ __forceinline__ void init(Shared&) {}
+  static __device__ __forceinline__ void init(Shared& shared) {
+    if (threadIdx.x % 32 == 0) ptx::init(shared.queryFull, 1);
+  }
 };
 
 }  // namespace polymla

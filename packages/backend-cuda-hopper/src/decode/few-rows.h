@@ -4,12 +4,16 @@
 
 #include "../host/tensor-map.h"
 #include "params.h"
+#include "query-box.h"
 #include "row-block.h"
 
 namespace polymla {
 
 /** The map of the cache that the kernel takes. */
 CUtensorMap fewRowsMap(const CacheShape& cache);
+
+/** The boxes of queries that it takes. */
+inline QueryBox fewRowsQueryBox(int rowBlock, int headDim) { return {rowBlock < 64 ? rowBlock : 32, headDim / tileColumns}; }
 
 /**
  * Enqueues dense decode with few query rows per KV head; rows beyond params.rowBlock make CTAs that read the cache once each.

@@ -4,6 +4,7 @@
 #include "../ptx/tma.cuh"
 #include "many-rows-shared.cuh"
 #include "page-runs.cuh"
+#include "query-feed.cuh"
 
 namespace polymla {
 
@@ -68,40 +69,46 @@ struct ManyRowsFeed : ManyRows<T> {
   static __device__ void loadPages(int warp, const ManyRowsMaps& maps, const DecodeParams<T>& params, Shared& shared,
                                    const ScheduleRow& row) {
     const int lane = threadIdx.x % 32;
-    const int quarters = max(1, pageTokens / params.pageSize);
-    const int shareOfPage = max(1, params.pageSize / pageTokens);
-    const int perLoad = 32 / quarters;
+    const int quartersLog2 = (params.pageSize < 64) + (params.pageSize < 32);
+    const int quarters = 1 << quartersLog2;
+    const int shareOfPage = params.pageSize > pageTokens ? params.pageSize / pageTokens : 1;
+    const int perLoad = 32 >> quartersLog2;
+    // A lane's table entry; the length says later which ones count.
+    const auto entriesOf = [&](int request, int first) {
+      int entry = (first << quartersLog2) + lane;
+      if (__builtin_expect(shareOfPage > 1, 0)) entry /= shareOfPage;
+      const int32_t* table = params.blockTable + static_cast<int64_t>(request) * params.blockTableStride;
+      return entry < params.blockTableStride ? table[entry] : -1;
+    };
+    int upcomingOf = row.beginRequest;
+    int upcoming = entriesOf(upcomingOf, row.beginPage);
     ValueCursor value;
     ScoreCursor score;
     forEachPageRun(params, row, [&](const PageRun& piece) {
-      if (warp == 0) {
+      if (warp == 0 && piece.request != row.beginRequest) {
         for (int box = 0; box < queryBoxes; box++) waitEmpty(shared, value.ahead(box));
         if (lane == 0) ptx::arrive(shared.queryTurn);
       }
       value = value.ahead(queryBoxes);
-      const int32_t* table =
-          params.blockTable + static_cast<int64_t>(piece.request) * params.blockTableStride;
-      const auto entryOf = [&](int first) { return (first * quarters + lane) / shareOfPage; };
-      const auto idOf = [&](int first) {
-        const int entry = entryOf(first);
-        return static_cast<int64_t>(entry) * params.pageSize < piece.length ? table[entry] : -1;
-      };
-      // Requested ahead of as many pages as a warp has entries of: a load takes as long as both pages.
-      int upcoming = idOf(piece.beginPage);
-      if (piece.request < row.endRequest && lane == 0) ptx::prefetchLine(table + params.blockTableStride);
+      if (upcomingOf != piece.request) upcoming = entriesOf(piece.request, piece.beginPage);
       for (int first = piece.beginPage; first < piece.endPage; first += perLoad) {
+        // Requested ahead of as many pages as a warp has entries of: a load takes as long as both pages.
         const int mine = upcoming;
-        upcoming = idOf(first + perLoad);
+        const bool goesOn = first + perLoad < piece.endPage;
+        upcomingOf = goesOn ? piece.request : min(piece.request + 1, row.endRequest);
+        upcoming = entriesOf(upcomingOf, goesOn ? first + perLoad : 0);
         const int count = min(perLoad, piece.endPage - first);
         for (int index = 0; index < count; index++) {
-          const int id = __shfl_sync(~0u, mine, index * quarters + lane * quarters / 4);
-          const bool exists = static_cast<uint32_t>(id) < static_cast<uint32_t>(params.pages);
+          const int part = (index << quartersLog2) + (lane << quartersLog2) / 4;
+          const int id = __shfl_sync(~0u, mine, part);
+          const bool inside = quarters == 1 || ((first << quartersLog2) + part) * params.pageSize < piece.length;
+          const bool exists = inside && static_cast<uint32_t>(id) < static_cast<uint32_t>(params.pages);
           const uint32_t present = __ballot_sync(~0u, exists) & 15;
           // A parity tells no more than two phases apart: neither warp gets further ahead.
           ptx::syncThreads<5, 64>();
-          if (lane < 4 && lane * quarters % 4 == 0) {
-            const Part part{exists ? id : params.pages, (first + index) % shareOfPage * pageTokens, lane, quarters == 1,
-                            present};
+          if (lane < 4 && (lane << quartersLog2) % 4 == 0) {
+            const int token = __builtin_expect(shareOfPage > 1, 0) ? (first + index) % shareOfPage * pageTokens : 0;
+            const Part part{exists ? id : params.pages, token, lane, quarters == 1, present};
             // First: its place has been free for longest.
             if (warp == 1) loadScoreTile(maps, shared, score, part);
 #pragma unroll 1
@@ -119,8 +126,8 @@ struct ManyRowsFeed : ManyRows<T> {
 
   /** `Tiles` tiles of the queries, K-major and swizzled, by a warp; zeros past the last row. */
   template <int Tiles>
-  static __device__ __forceinline__ void copyQueries(const DecodeParams<T>& params, const Shared& shared, uint8_t* target,
-                                                     const T* source) {
+  static __device__ __forceinline__ void copyTiles(const DecodeParams<T>& params, const Shared& shared, uint8_t* target,
+                                                   const T* source) {
     constexpr int tileChunks = tileColumns * sizeof(T) / 16;
     constexpr int rowsAtOnce = 32 / (Tiles * tileChunks);
     const int lane = threadIdx.x % 32;
@@ -143,29 +150,51 @@ struct ManyRowsFeed : ManyRows<T> {
     }
   }
 
+  /** A warp's share of a piece's queries, in boxes by one lane; the last box's second tile becomes zeros. */
+  static __device__ __forceinline__ void loadBoxes(int warp, const DecodeParams<T>& params, Shared& shared, const QueryPlace& place,
+                                                   const ValueCursor& value, int request) {
+    if (threadIdx.x % 32 != 0) return;
+#pragma unroll 1
+    for (int box = warp; box < queryBoxes; box += 2) {
+      const ValueCursor at = value.ahead(box);
+      ptx::arriveExpect(shared.valueFull[at.slot], boxBytes);
+      loadQueryBox(params, shared.values[at.slot], shared.valueFull[at.slot], place, request, box * boxTiles);
+    }
+  }
+
+  /** The same of rows that make no boxes, by all lanes. */
+  static __device__ __forceinline__ void copyBoxes(int warp, const DecodeParams<T>& params, Shared& shared, const ValueCursor& value,
+                                                   int request) {
+    const T* first = params.firstQuery(request, blockIdx.z);
+#pragma unroll 1
+    for (int box = warp; box < queryBoxes; box += 2) {
+      const ValueCursor at = value.ahead(box);
+      const T* source = first + box * boxTiles * tileColumns;
+      if (box < valueBoxes) {
+        copyTiles<boxTiles>(params, shared, shared.values[at.slot], source);
+      } else {
+        copyTiles<pageTiles - valueBoxes * boxTiles>(params, shared, shared.values[at.slot], source);
+      }
+    }
+    ptx::waitCopies();
+    __syncwarp();
+#pragma unroll 1
+    for (int box = warp; threadIdx.x % 32 == 0 && box < queryBoxes; box += 2) ptx::arrive(shared.valueFull[value.ahead(box).slot]);
+  }
+
   /** The queries, ahead of the pages of each piece, by two warps. */
   static __device__ void loadQueries(int warp, const DecodeParams<T>& params, Shared& shared, const ScheduleRow& row) {
+    const QueryPlace place = QueryPlace::of(params, rowBegin(), blockIdx.z);
+    if (params.hasQueryMap) ptx::prefetchTensorMap(&params.queryMap);
     ValueCursor value;
     uint32_t turn = 0;
     forEachPageRun(params, row, [&](const PageRun& piece) {
-      ptx::wait(shared.queryTurn, turn);
-      turn ^= 1;
-      const T* first = params.firstQuery(piece.request, blockIdx.z);
-#pragma unroll 1
-      for (int box = 0; box < queryBoxes; box++) {
-        if (box % 2 != warp) continue;
-        const ValueCursor at = value.ahead(box);
-        const T* source = first + box * boxTiles * tileColumns;
-        if (box < valueBoxes) {
-          copyQueries<boxTiles>(params, shared, shared.values[at.slot], source);
-        } else {
-          copyQueries<pageTiles - valueBoxes * boxTiles>(params, shared, shared.values[at.slot], source);
-        }
-        ptx::MBarrier& full = shared.valueFull[at.slot];
-        ptx::expectCopies(full);
-        __syncwarp();
-        if (threadIdx.x % 32 == 0) ptx::arrive(full);
+      if (piece.request != row.beginRequest) {
+        ptx::wait(shared.queryTurn, turn);
+        turn ^= 1;
       }
+      params.hasQueryMap ? loadBoxes(warp, params, shared, place, value, piece.request)
+                         : copyBoxes(warp, params, shared, value, piece.request);
       value = value.ahead(queryBoxes);
       // What the pages of the piece take of the ring.
       const int next = value.slot + (piece.endPage - piece.beginPage) * valueBoxes;

@@ -229,8 +229,7 @@ struct ManyRowsScores : ManyRows<T> {
       if (rowBegin() + place >= params.rows()) continue;
       const float lse = rows.reference[row] + ptx::log2Fast(sum);
       if (piece.isSplit) {
-        const int64_t at = params.partialRow(piece.slot(), blockIdx.z, rowBegin() + place);
-        params.partialLse[at] = empty ? -INFINITY : lse;
+        Base::Merge::lseOf(params, piece, blockIdx.z, rowBegin() + place)[piece.split] = empty ? -INFINITY : lse;
       } else {
         const int64_t at = params.firstLse(piece.request, blockIdx.z) + shared.places[place].lse;
         params.lse[at] = empty ? INFINITY : lse * ln2;

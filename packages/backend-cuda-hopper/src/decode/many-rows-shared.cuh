@@ -68,7 +68,8 @@ struct ManyRows {
 
   using ValueCursor = RingCursor<valueSlots>;
   using ScoreCursor = RingCursor<scoreSlots>;
-  using Merge = Combine<T, valueThreads>;
+  using Merge = Combine<T, rowsPerCta>;
+  static_assert(valueThreads == 32 * Merge::warps);
 
   /** What warpgroup 2 says of a page to the others. */
   struct PageState {
@@ -86,7 +87,7 @@ struct ManyRows {
         alignas(1024) uint8_t scoreTiles[scoreSlots][tileBytes];
         alignas(1024) uint8_t q[memoryTiles][tileBytes];
       };
-      typename Merge::template Shared<rowsPerCta> merge;  ///< after the last page
+      typename Merge::Shared merge;  ///< after the last page
     };
     ptx::MBarrier valueFull[valueSlots];
     ptx::MBarrier valueEmpty[valueSlots];
@@ -106,7 +107,8 @@ struct ManyRows {
     ptx::MBarrier splitWritten[2];
   };
 
-  static __device__ void init(Shared& shared) {
+  /** By one thread: at constant addresses one after the other, that is faster than by several. */
+  static __device__ __forceinline__ void init(Shared& shared) {
     constexpr int groupArrivals = groupWarps * ptx::arrivalsPerWarp;
     for (auto& barrier : shared.valueFull) ptx::init(barrier, 1);
     for (auto& barrier : shared.valueEmpty) ptx::init(barrier, groupArrivals);

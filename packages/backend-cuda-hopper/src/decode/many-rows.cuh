@@ -20,11 +20,13 @@ __global__ void __launch_bounds__(ManyRows<T>::threads, 1)
   asm volatile("" : "+r"(base));
   auto& shared = *reinterpret_cast<typename Kernel::Shared*>(__cvta_shared_to_generic(base));
   const ScheduleRow row = params.schedule[blockIdx.x];
-  if (row.beginRequest > row.endRequest) return;
+  // While that arrives.
   if (threadIdx.x == 0) Kernel::init(shared);
-  if (threadIdx.x < Kernel::rowsPerCta) {
-    shared.places[threadIdx.x] = RowPlaces::of(params, Kernel::rowBegin() + threadIdx.x);
+  if (threadIdx.x / Kernel::rowsPerCta == 1) {
+    const int place = threadIdx.x % Kernel::rowsPerCta;
+    shared.places[place] = RowPlaces::of(params, Kernel::rowBegin() + place);
   }
+  if (row.beginRequest > row.endRequest) return;
   __syncthreads();
   // The shuffle tells the compiler that all lanes agree.
   const int group = __shfl_sync(~0u, threadIdx.x / Kernel::groupThreads, 0);

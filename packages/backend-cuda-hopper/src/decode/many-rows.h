@@ -4,6 +4,7 @@
 
 #include "../host/tensor-map.h"
 #include "params.h"
+#include "query-box.h"
 
 namespace polymla {
 
@@ -23,6 +24,9 @@ struct ManyRowsMaps {
  * @throws std::invalid_argument for a page size other than 16, 32 and multiples of 64
  */
 ManyRowsMaps manyRowsMaps(const CacheShape& cache);
+
+/** The boxes of queries that it takes. */
+constexpr QueryBox manyRowsQueryBox{64, 2};
 
 /**
  * Enqueues dense decode with many query rows per KV head.

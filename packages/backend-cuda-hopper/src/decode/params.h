@@ -1,4 +1,6 @@
 #pragma once
+#include <cuda.h>
+
 #include <cstdint>
 
 #include "../host/schedule.h"
@@ -24,7 +26,7 @@ struct DecodeParams {
   const ScheduleRow* schedule; ///< [gridDim.x]
   const int32_t* numSplits;    ///< [batch + 1]
   float* partialOut;           ///< of T: [splits, headsKv, rows, 512]; few-rows: in blocks of N rows, see FewRowsMerge
-  float* partialLse;           ///< [splits, headsKv, rows], base 2; few-rows: see FewRowsMerge::lseOf
+  float* partialLse;           ///< of all splits and rows, base 2: see Combine::lseOf, few-rows: FewRowsMerge::lseOf
   uint32_t* arrivals;          ///< [batch, headsKv, row blocks], 0 before and after each launch
   int32_t blockTableStride;
   int32_t batch;
@@ -47,6 +49,9 @@ struct DecodeParams {
   int32_t mostTokens = INT32_MAX - pageTokens;
   int32_t headDim = queryDim;  ///< of q and the cache: 576, for few-rows also 512
   int32_t rowBlock = 0;  ///< of few-rows: query rows per CTA
+  /** Boxes of a CTA's rows of q, as the kernel's QueryBox says; only where `hasQueryMap`. */
+  CUtensorMap queryMap{};
+  bool hasQueryMap = false;
   /** Of the last queryTokens keys, which ones a query token sees: bit t % 32 of word t / 32 of its row; null: as `causal` says. */
   const int32_t* treeMask = nullptr;  ///< [batch, queryTokens, ceil(queryTokens / 32)]
 
@@ -76,7 +81,7 @@ struct DecodeParams {
   __device__ int64_t firstLse(int request, int kvHead) const {
     return (static_cast<int64_t>(request) * headsQ + kvHead * headsPerKv) * queryTokens;
   }
-  /** Place of a row of a split in partialLse, and in rows of 512 in partialOut. */
+  /** Place of a row of a split in partialOut, in rows of 512. */
   __device__ int64_t partialRow(int split, int kvHead, int row) const {
     return (static_cast<int64_t>(split) * headsKv + kvHead) * rows() + row;
   }

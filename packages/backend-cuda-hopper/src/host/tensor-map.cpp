@@ -2,6 +2,7 @@
 
 #include <cuda_runtime.h>
 
+#include <algorithm>
 #include <stdexcept>
 #include <string>
 
@@ -26,12 +27,23 @@ EncodeTiled encodeTiled() {
   return function;
 }
 
+constexpr int rank = 5;
+constexpr int tileColumns = 64;
+constexpr cuuint64_t tileBytes = tileColumns * 2;
+
+/** A map of 16-bit numbers in 128-byte-swizzled boxes of 64 columns. `strides` are of all dimensions but the first. */
+CUresult encode(CUtensorMap& map, bool bf16, const void* data, const cuuint64_t (&sizes)[rank], const cuuint64_t (&strides)[rank - 1],
+                const cuuint32_t (&box)[rank]) {
+  const cuuint32_t steps[rank] = {1, 1, 1, 1, 1};
+  // No L2 promotion: 256 bytes lower the bandwidth of randomly placed pages by 9% (measured on an H200), 128 gain nothing.
+  return encodeTiled()(&map, bf16 ? CU_TENSOR_MAP_DATA_TYPE_BFLOAT16 : CU_TENSOR_MAP_DATA_TYPE_FLOAT16, rank,
+                       const_cast<void*>(data), sizes, strides, box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE,
+                       CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_NONE, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+}
+
 }  // namespace
 
 CUtensorMap cacheTensorMap(const CacheShape& cache, int tokens, int tiles) {
-  constexpr int rank = 5;
-  constexpr int tileColumns = 64;
-  constexpr cuuint64_t tileBytes = tileColumns * 2;
   const cuuint64_t sizes[rank] = {tileColumns, static_cast<cuuint64_t>(cache.pageSize),
                                   static_cast<cuuint64_t>(cache.headDim / tileColumns),
                                   static_cast<cuuint64_t>(cache.headsKv), static_cast<cuuint64_t>(cache.pages)};
@@ -39,16 +51,27 @@ CUtensorMap cacheTensorMap(const CacheShape& cache, int tokens, int tiles) {
                                         static_cast<cuuint64_t>(cache.headStride),
                                         static_cast<cuuint64_t>(cache.pageStride)};
   const cuuint32_t box[rank] = {tileColumns, static_cast<cuuint32_t>(tokens), static_cast<cuuint32_t>(tiles), 1, 1};
-  const cuuint32_t steps[rank] = {1, 1, 1, 1, 1};
   CUtensorMap map;
-  // No L2 promotion: 256 bytes lower the bandwidth of randomly placed pages by 9% (measured on an H200), 128 gain nothing.
-  const CUresult result = encodeTiled()(
-      &map, cache.bf16 ? CU_TENSOR_MAP_DATA_TYPE_BFLOAT16 : CU_TENSOR_MAP_DATA_TYPE_FLOAT16, rank,
-      const_cast<void*>(cache.data), sizes, strides, box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE,
-      CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_NONE, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+  const CUresult result = encode(map, cache.bf16, cache.data, sizes, strides, box);
   if (result != CUDA_SUCCESS) {
     throw std::runtime_error("cuTensorMapEncodeTiled refused the cache layout, CUresult " + std::to_string(result));
   }
+  return map;
+}
+
+std::optional<CUtensorMap> queryTensorMap(const QueryShape& queries, int rows, int tiles) {
+  const int heads = std::min(rows, queries.headsPerKv);
+  if (rows % heads != 0 || queries.headsPerKv % heads != 0) return std::nullopt;
+  const cuuint64_t sizes[rank] = {tileColumns, static_cast<cuuint64_t>(queries.heads), static_cast<cuuint64_t>(queries.tokens),
+                                  static_cast<cuuint64_t>(queries.headDim / tileColumns), static_cast<cuuint64_t>(queries.requests)};
+  // The stride of a dimension of one element says nothing, and need not be one that the driver takes.
+  const auto strideOf = [](int64_t count, int64_t stride) { return count > 1 ? static_cast<cuuint64_t>(stride) : tileBytes; };
+  const cuuint64_t strides[rank - 1] = {strideOf(queries.heads, queries.headStride), strideOf(queries.tokens, queries.tokenStride),
+                                        tileBytes, strideOf(queries.requests, queries.requestStride)};
+  const cuuint32_t box[rank] = {tileColumns, static_cast<cuuint32_t>(heads), static_cast<cuuint32_t>(rows / heads),
+                                static_cast<cuuint32_t>(tiles), 1};
+  CUtensorMap map;
+  if (encode(map, queries.bf16, queries.data, sizes, strides, box) != CUDA_SUCCESS) return std::nullopt;
   return map;
 }
 

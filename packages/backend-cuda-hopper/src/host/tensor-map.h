@@ -2,6 +2,7 @@
 #include <cuda.h>
 
 #include <cstdint>
+#include <optional>
 
 namespace polymla {
 
@@ -25,5 +26,27 @@ struct CacheShape {
  * @throws std::runtime_error when the driver lacks the call or refuses the layout
  */
 CUtensorMap cacheTensorMap(const CacheShape& cache, int tokens, int tiles);
+
+/** Where bf16 or fp16 queries [requests, tokens, heads, headDim] lie; strides in bytes, multiples of 16. */
+struct QueryShape {
+  const void* data;
+  bool bf16;
+  int64_t requests;
+  int tokens;
+  int heads;
+  int headsPerKv;  ///< row s · headsPerKv + h of a KV head is token s, head h of its group
+  int headDim;
+  int64_t requestStride;
+  int64_t tokenStride;
+  int64_t headStride;
+};
+
+/**
+ * Tensor map of the queries as (64 columns, head, token, column tile, request), whose box is `tiles` 64-column tiles of `rows`
+ * rows of a KV head: in shared memory one 128-byte-swizzled tile after the other, zeros for what is not there.
+ *
+ * @returns nothing where such rows are no box, as with 24 heads, or where the driver takes no such strides
+ */
+std::optional<CUtensorMap> queryTensorMap(const QueryShape& queries, int rows, int tiles);
 
 }  // namespace polymla

@@ -25,6 +25,7 @@ struct FewRowsKernel {
 
   using Maps = decltype(fewRowsMap(CacheShape{}));
   static Maps maps(const CacheShape& cache) { return fewRowsMap(cache); }
+  static QueryBox queryBox(int rowBlock, int headDim) { return fewRowsQueryBox(rowBlock, headDim); }
   template <class T>
   static void launch(const Maps& maps, const DecodeParams<T>& params, int partitions, cudaStream_t stream) {
     launchFewRows(maps, params, partitions, stream);
@@ -40,6 +41,7 @@ struct ManyRowsKernel {
 
   using Maps = decltype(manyRowsMaps(CacheShape{}));
   static Maps maps(const CacheShape& cache) { return manyRowsMaps(cache); }
+  static QueryBox queryBox(int, int) { return manyRowsQueryBox; }
   template <class T>
   static void launch(const Maps& maps, const DecodeParams<T>& params, int partitions, cudaStream_t stream) {
     launchManyRows(maps, params, partitions, stream);

@@ -4,6 +4,8 @@
 #include <cuda_fp16.h>
 
 #include <algorithm>
+#include <optional>
+#include <tuple>
 #include <unordered_map>
 
 #include "../host/cuda-check.h"
@@ -58,8 +60,9 @@ class DecodePlan : public Plan {
 
   void launch(const AnyArgs& args, cudaStream_t stream) override {
     requireDecodeArgs(args.decode);
-    const DecodeParams<T> params = paramsOf(args.decode);
+    DecodeParams<T> params = paramsOf(args.decode);
     try {
+      mapQueries(params);
       const typename Kernel::Maps& maps = mapsOf(args.decode.cache);
       if (shape_.ownSchedule) scheduleHere(args.decode, stream);
       if (shape_.mostSplits == 0) {
@@ -155,6 +158,17 @@ class DecodePlan : public Plan {
     return maps_.emplace(memory, Kernel::maps(shape)).first->second;
   }
 
+  /** Engines use few buffers for queries: mostly the map is the last one again. */
+  void mapQueries(DecodeParams<T>& params) {
+    const QueryPlace place{params.q, params.queryRequestStride, params.queryTokenStride, params.queryHeadStride};
+    if (place != queryPlace_) {
+      queryMap_ = queryMapOf(params, problem_.max_batch, Kernel::queryBox(params.rowBlock, params.headDim));
+      queryPlace_ = place;
+    }
+    params.hasQueryMap = queryMap_.has_value();
+    if (params.hasQueryMap) params.queryMap = *queryMap_;
+  }
+
   DecodeParams<T> paramsOf(const pmla_decode_args& args) const {
     constexpr double log2e = 1.4426950408889634;
     const DecodeShape::Workspace& scratch = shape_.workspace;
@@ -194,6 +208,9 @@ class DecodePlan : public Plan {
   const DecodeShape shape_;
   const Counters counters_;
   std::unordered_map<const void*, typename Kernel::Maps> maps_;
+  using QueryPlace = std::tuple<const void*, int64_t, int64_t, int64_t>;
+  QueryPlace queryPlace_{};  ///< of the last launch
+  std::optional<CUtensorMap> queryMap_;
   pmla_load load_{};  ///< of the last choice
   int64_t overhead_ = 0;
 };

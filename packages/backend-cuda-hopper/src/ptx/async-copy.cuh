@@ -2,7 +2,6 @@
 #include <cstdint>
 
 #include "address.cuh"
-#include "mbarrier.cuh"
 
 namespace polymla::ptx {
 
@@ -11,11 +10,6 @@ __device__ __forceinline__ void copyAsync16(void* destination, const void* sourc
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(sharedAddress(destination)), "l"(source),
                "r"(present ? 16 : 0)
                : "memory");
-}
-
-/** What `barrier`'s phase waits for, one more until all copies that this thread has started have arrived. */
-__device__ __forceinline__ void expectCopies(MBarrier& barrier) {
-  asm volatile("cp.async.mbarrier.arrive.shared::cta.b64 [%0];" ::"r"(sharedAddress(&barrier)) : "memory");
 }
 
 /** Waits for all copies this thread has started. */

@@ -1,0 +1,32 @@
+#pragma once
+#include <optional>
+#include <type_traits>
+
+#include "../host/tensor-map.h"
+#include "params.h"
+
+namespace polymla {
+
+/** How a kernel copies queries by boxes: rows of a KV head, and 64-column tiles of them. */
+struct QueryBox {
+  int rows;
+  int tiles;
+};
+
+/** The map of the queries of `params`, of which there are `requests`, in such boxes, where there is one. */
+template <class T>
+std::optional<CUtensorMap> queryMapOf(const DecodeParams<T>& params, int64_t requests, const QueryBox& box) {
+  const QueryShape shape{params.q,
+                         !std::is_same_v<T, __half>,
+                         requests,
+                         params.queryTokens,
+                         params.headsQ,
+                         params.headsPerKv,
+                         params.headDim,
+                         params.queryRequestStride * static_cast<int64_t>(sizeof(T)),
+                         params.queryTokenStride * static_cast<int64_t>(sizeof(T)),
+                         params.queryHeadStride * static_cast<int64_t>(sizeof(T))};
+  return queryTensorMap(shape, box.rows, box.tiles);
+}
+
+}  // namespace polymla
