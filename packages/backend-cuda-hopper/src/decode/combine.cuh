@@ -2,6 +2,7 @@
 #include "../ptx/async-copy.cuh"
 #include "../ptx/math.cuh"
 #include "../ptx/matrix.cuh"
+#include "arrival.cuh"
 #include "params.h"
 #include "pieces.cuh"
 #include "row-places.cuh"
@@ -48,9 +49,10 @@ struct Combine {
    * share one and take every so-many-th split of it.
    *
    * @param rowCount rows of the row block, at most Rows
+   * @param arrival of the request's splits
    */
   template <class Barrier>
-  __device__ __forceinline__ void run(Shared& shared, int rowCount, Barrier&& barrier) const {
+  __device__ __forceinline__ void run(Shared& shared, int rowCount, const Arrival& arrival, Barrier&& barrier) const {
     const int units = rowCount * unitsPerRow;
     const int begin = units * piece.split / piece.splits;
     const int share = units * (piece.split + 1) / piece.splits - begin;
@@ -62,12 +64,19 @@ struct Combine {
     const int way = warp >> columnsLog2;
     const int ways = warps >> columnsLog2;
 
-    const RowWeights ofRow = loadLse(firstRow, (begin + share + unitsPerRow - 1) / unitsPerRow);
     uint4* mine = &shared.parts[warp][0][lane];
     const int64_t stride = static_cast<int64_t>(params.headsKv) * params.rows() * valueDim;
     const T* source = reinterpret_cast<const T*>(params.partialOut) +
                       params.partialRow(piece.slot() - piece.split + way, kvHead, rowBegin) * valueDim +
                       (begin + column) * unitValues + lane * laneValues;
+    RowWeights ofRow = weightsOf(firstRow, (begin + share + unitsPerRow - 1) / unitsPerRow);
+    T* const out = params.out + params.firstRow(piece.request, kvHead) * valueDim + lane * laneValues;
+    // Computed here: there is time while the others finish.
+    asm volatile("" : "+l"(source), "+l"(ofRow.source));
+    if (threadIdx.x == 0) arrival.wait();
+    barrier();
+
+    loadLse(ofRow);
 #pragma unroll 1
     for (int unit = column; unit < share; unit += warps, source += warps * unitValues) {
       const T* next = source;
@@ -80,7 +89,6 @@ struct Combine {
     ptx::waitCopies();
     barrier();
 
-    T* const out = params.out + params.firstRow(piece.request, kvHead) * valueDim + lane * laneValues;
     mine = &shared.parts[warp][0][lane];
 #pragma unroll 1
     for (int unit = column; unit < share || ways > 1; unit += warps) {
@@ -122,27 +130,29 @@ struct Combine {
   struct RowWeights {
     static constexpr int perLane = maxSplits / 32;
     float values[perLane];
+    const float* source;
     int row;  ///< of the row block; −1: none
     int split;
     int lanes;  ///< of a row
   };
 
-  /** Base-2 lse of the share's rows: there are enough lanes for all of them at once. */
-  __device__ __forceinline__ RowWeights loadLse(int firstRow, int endRow) const {
+  /** There are enough lanes for all rows of the share at once. */
+  __device__ __forceinline__ RowWeights weightsOf(int firstRow, int endRow) const {
     const int lanesLog2 = min(5, 32 - __clz(piece.splits - 1));
-    const int lane = threadIdx.x % 32;
     RowWeights lse;
     lse.lanes = 1 << lanesLog2;
-    lse.split = lane & (lse.lanes - 1);
+    lse.split = threadIdx.x & (lse.lanes - 1);
     lse.row = firstRow + (threadIdx.x >> lanesLog2);
     if (lse.row >= endRow) lse.row = -1;
-    const float* source = lseOf(params, piece, kvHead, rowBegin + max(lse.row, 0));
+    lse.source = lseOf(params, piece, kvHead, rowBegin + max(lse.row, 0)) + lse.split;
+    return lse;
+  }
+
+  __device__ __forceinline__ void loadLse(RowWeights& lse) const {
 #pragma unroll
     for (int i = 0; i < RowWeights::perLane; i++) {
-      const int split = lse.split + i * 32;
-      lse.values[i] = lse.row >= 0 && split < piece.splits ? __ldcg(source + split) : -INFINITY;
+      lse.values[i] = lse.row >= 0 && lse.split + i * 32 < piece.splits ? __ldcg(lse.source + i * 32) : -INFINITY;
     }
-    return lse;
   }
 
   /** Normalised weights of all splits; writes lse. CTAs that share a row write the same value. */

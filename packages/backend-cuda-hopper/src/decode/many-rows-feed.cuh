@@ -70,13 +70,11 @@ struct ManyRowsFeed : ManyRows<T> {
                                    const ScheduleRow& row) {
     const int lane = threadIdx.x % 32;
     const int quartersLog2 = (params.pageSize < 64) + (params.pageSize < 32);
-    const int quarters = 1 << quartersLog2;
-    const int shareOfPage = params.pageSize > pageTokens ? params.pageSize / pageTokens : 1;
     const int perLoad = 32 >> quartersLog2;
     // A lane's table entry; the length says later which ones count.
     const auto entriesOf = [&](int request, int first) {
       int entry = (first << quartersLog2) + lane;
-      if (__builtin_expect(shareOfPage > 1, 0)) entry /= shareOfPage;
+      if (__builtin_expect(params.pageSize > pageTokens, 0)) entry /= params.pageSize / pageTokens;
       const int32_t* table = params.blockTable + static_cast<int64_t>(request) * params.blockTableStride;
       return entry < params.blockTableStride ? table[entry] : -1;
     };
@@ -101,14 +99,15 @@ struct ManyRowsFeed : ManyRows<T> {
         for (int index = 0; index < count; index++) {
           const int part = (index << quartersLog2) + (lane << quartersLog2) / 4;
           const int id = __shfl_sync(~0u, mine, part);
-          const bool inside = quarters == 1 || ((first << quartersLog2) + part) * params.pageSize < piece.length;
+          const bool inside = quartersLog2 == 0 || ((first << quartersLog2) + part) * params.pageSize < piece.length;
           const bool exists = inside && static_cast<uint32_t>(id) < static_cast<uint32_t>(params.pages);
           const uint32_t present = __ballot_sync(~0u, exists) & 15;
           // A parity tells no more than two phases apart: neither warp gets further ahead.
           ptx::syncThreads<5, 64>();
           if (lane < 4 && (lane << quartersLog2) % 4 == 0) {
-            const int token = __builtin_expect(shareOfPage > 1, 0) ? (first + index) % shareOfPage * pageTokens : 0;
-            const Part part{exists ? id : params.pages, token, lane, quarters == 1, present};
+            int token = 0;
+            if (__builtin_expect(params.pageSize > pageTokens, 0)) token = (first + index) % (params.pageSize / pageTokens) * pageTokens;
+            const Part part{exists ? id : params.pages, token, lane, quartersLog2 == 0, present};
             // First: its place has been free for longest.
             if (warp == 1) loadScoreTile(maps, shared, score, part);
 #pragma unroll 1
@@ -135,7 +134,7 @@ struct ManyRowsFeed : ManyRows<T> {
     target += chunk / tileChunks * tileBytes;
     source += chunk * 8;
     // All places of a batch before its first copy, behind which the compiler would leave them: each takes a while.
-    constexpr int batch = 4;
+    constexpr int batch = 2;
 #pragma unroll 1
     for (int first = lane / (Tiles * tileChunks); first < rowsPerCta; first += batch * rowsAtOnce) {
       int64_t at[batch];
@@ -151,9 +150,10 @@ struct ManyRowsFeed : ManyRows<T> {
   }
 
   /** A warp's share of a piece's queries, in boxes by one lane; the last box's second tile becomes zeros. */
-  static __device__ __forceinline__ void loadBoxes(int warp, const DecodeParams<T>& params, Shared& shared, const QueryPlace& place,
-                                                   const ValueCursor& value, int request) {
+  static __device__ __forceinline__ void loadBoxes(int warp, const DecodeParams<T>& params, Shared& shared, const ValueCursor& value,
+                                                   int request) {
     if (threadIdx.x % 32 != 0) return;
+    const QueryPlace place = QueryPlace::of(params, rowBegin(), blockIdx.z);
 #pragma unroll 1
     for (int box = warp; box < queryBoxes; box += 2) {
       const ValueCursor at = value.ahead(box);
@@ -184,7 +184,6 @@ struct ManyRowsFeed : ManyRows<T> {
 
   /** The queries, ahead of the pages of each piece, by two warps. */
   static __device__ void loadQueries(int warp, const DecodeParams<T>& params, Shared& shared, const ScheduleRow& row) {
-    const QueryPlace place = QueryPlace::of(params, rowBegin(), blockIdx.z);
     if (params.hasQueryMap) ptx::prefetchTensorMap(&params.queryMap);
     ValueCursor value;
     uint32_t turn = 0;
@@ -193,7 +192,7 @@ struct ManyRowsFeed : ManyRows<T> {
         ptx::wait(shared.queryTurn, turn);
         turn ^= 1;
       }
-      params.hasQueryMap ? loadBoxes(warp, params, shared, place, value, piece.request)
+      params.hasQueryMap ? loadBoxes(warp, params, shared, value, piece.request)
                          : copyBoxes(warp, params, shared, value, piece.request);
       value = value.ahead(queryBoxes);
       // What the pages of the piece take of the ring.
@@ -203,8 +202,10 @@ struct ManyRowsFeed : ManyRows<T> {
   }
 
   /** Publishes each split once it is written: waiting for that would keep the others from their next piece. */
-  static __device__ void announce(const DecodeParams<T>& params, Shared& shared, const ScheduleRow& row) {
+  static __device__ void announce(const DecodeParams<T>& params, Shared& shared) {
     if (threadIdx.x % 32 != 0) return;
+    // Read again: the pages are copied with all registers that there are.
+    const ScheduleRow row = params.schedule[blockIdx.x];
     int count = 0;
     forEachSplit(params, row, [&](const Piece& piece) {
       ptx::wait(shared.splitWritten[count++], 0);

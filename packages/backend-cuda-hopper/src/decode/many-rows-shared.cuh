@@ -58,11 +58,11 @@ struct ManyRows {
   static constexpr int valueSlots = 10;
   static constexpr int scoreSlots = 3;
   /** Tiles of queries that warpgroup 2 keeps in registers; the others lie in shared memory. */
-  static constexpr int registerTiles = 5;
+  static constexpr int registerTiles = 6;
   static constexpr int memoryTiles = pageTiles - registerTiles;
   static constexpr int valueRegisters = 160;
-  static constexpr int scoreRegisters = 144;
-  static constexpr int feedRegisters = 48;
+  static constexpr int scoreRegisters = 160;
+  static constexpr int feedRegisters = 32;
   /** No warpgroup gets further ahead of another: a page's boxes are needed for later ones. */
   static constexpr int states = 4;
 

@@ -161,11 +161,9 @@ struct ManyRowsValues : ManyRows<T> {
 
     // Only now: every CTA first finishes its own work, so that none waits for one that waits.
     forEachSplit(params, row, [&](const Piece& piece) {
-      if (threadIdx.x == 0) arrivalOf(params, piece).wait();
-      syncValueGroups();
       const int count = min(rowsPerCta, params.rows() - rowBegin());
       const Merge merge{params, piece, shared.places, static_cast<int>(blockIdx.z), rowBegin()};
-      merge.run(shared.merge, count, syncValueGroups);
+      merge.run(shared.merge, count, arrivalOf(params, piece), syncValueGroups);
     });
   }
 };

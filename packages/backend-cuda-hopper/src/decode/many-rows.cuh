@@ -27,6 +27,8 @@ __global__ void __launch_bounds__(ManyRows<T>::threads, 1)
     shared.places[place] = RowPlaces::of(params, Kernel::rowBegin() + place);
   }
   if (row.beginRequest > row.endRequest) return;
+  // What the copying warps will ask for first.
+  if (threadIdx.x == 3 * Kernel::groupThreads) ptx::prefetchLine(params.lengths + row.beginRequest);
   __syncthreads();
   // The shuffle tells the compiler that all lanes agree.
   const int group = __shfl_sync(~0u, threadIdx.x / Kernel::groupThreads, 0);
@@ -44,7 +46,7 @@ __global__ void __launch_bounds__(ManyRows<T>::threads, 1)
     const int warp = threadIdx.x % Kernel::groupThreads / 32;
     if (warp < 2) {
       Feed::loadPages(warp, maps, params, shared, row);
-      if (warp == 1) Feed::announce(params, shared, row);
+      if (warp == 1) Feed::announce(params, shared);
     } else {
       Feed::loadQueries(warp - 2, params, shared, row);
     }
