@@ -87,7 +87,7 @@ class ProblemOf {
 
   void launch(cudaStream_t stream = nullptr) const {
     if (params.rowBlock == 0) {
-      launchManyRows(maps, params, partitions_, stream);
+      launchManyRows(maps, params, partitions_, pages * ((shape.pageSize + pageTokens - 1) / pageTokens), stream);
     } else {
       launchFewRows(map, params, partitions_, stream);
     }

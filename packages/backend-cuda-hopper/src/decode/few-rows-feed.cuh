@@ -14,13 +14,6 @@ struct FewRowsFeed : FewRows<T, N, HeadDim> {
   using typename Base::Shared;
   using Base::consumerWarps;
 
-  /**
-   * Pages of a CTA up to which L2 should keep them the least. What lies in L2 then stays there, and where much of it is
-   * modified, its way to memory costs as much as reading (measured: 10% at 8 pages, 4% at 16, nothing at 23); more pages
-   * are slower so.
-   */
-  static constexpr int briefPages = 20;
-
   /** Queries into L2: behind the pages of the piece before they would take as long as the whole ring does. */
   static __device__ __forceinline__ void prefetchQuery(const DecodeParams<T>& params, int request) {
 #pragma unroll 1

@@ -8,8 +8,12 @@
 
 namespace polymla {
 
-/** Warpgroup 3 of the many-rows kernel: the stream of queries and pages, the announcements. */
-template <class T>
+/**
+ * Warpgroup 3 of the many-rows kernel: the stream of queries and pages, the announcements.
+ *
+ * @tparam brief as of manyRowsDecode
+ */
+template <class T, bool brief>
 struct ManyRowsFeed : ManyRows<T> {
   using Base = ManyRows<T>;
   using Base::arrivalOf;
@@ -36,7 +40,11 @@ struct ManyRowsFeed : ManyRows<T> {
   /** Requests a tile, or a box of several, of a page. */
   static __device__ __forceinline__ void request(const CUtensorMap* map, uint8_t* target, ptx::MBarrier& full, int tile,
                                                  const Part& part) {
-    ptx::loadBox(target, map, full, 0, part.token, tile, blockIdx.z, part.id);
+    if constexpr (brief) {
+      ptx::loadBox(target, map, full, ptx::cachePolicy(ptx::Keep::least), 0, part.token, tile, blockIdx.z, part.id);
+    } else {
+      ptx::loadBox(target, map, full, 0, part.token, tile, blockIdx.z, part.id);
+    }
   }
 
   static __device__ __forceinline__ void loadValues(const ManyRowsMaps& maps, Shared& shared, const ValueCursor& at,

@@ -5,6 +5,7 @@
 #include "../host/device-kernel.h"
 #include "many-rows.cuh"
 #include "many-rows.h"
+#include "row-block.h"
 
 namespace polymla {
 namespace {
@@ -13,11 +14,11 @@ using AnyManyRows = ManyRows<__nv_bfloat16>;
 
 int rowBlocks(int rows) { return (rows + AnyManyRows::rowsPerCta - 1) / AnyManyRows::rowsPerCta; }
 
-template <class T>
+template <class T, bool brief>
 void launch(const ManyRowsMaps& maps, const DecodeParams<T>& params, int partitions, cudaStream_t stream) {
   using Kernel = ManyRows<T>;
   static_assert(sizeof(typename Kernel::Shared) <= 232448, "shared memory of a CTA on sm_90");
-  static DeviceKernel kernel(manyRowsDecode<T>, sizeof(typename Kernel::Shared));
+  static DeviceKernel kernel(manyRowsDecode<T, brief>, sizeof(typename Kernel::Shared));
   const dim3 grid(partitions, rowBlocks(params.rows()), params.headsKv);
   // CTAs of a split request wait for one another: the launch must fail rather than leave some of them queued.
   const bool cooperative = partitions > 1;
@@ -44,18 +45,20 @@ ManyRowsMaps manyRowsMaps(const CacheShape& cache) {
 }
 
 template <class T>
-void launchManyRows(const ManyRowsMaps& maps, const DecodeParams<T>& params, int partitions,
+void launchManyRows(const ManyRowsMaps& maps, const DecodeParams<T>& params, int partitions, int64_t pages,
                     cudaStream_t stream) {
   if (params.batch == 0 || params.queryTokens == 0) return;
   if (partitions < 1 || partitions > AnyManyRows::Merge::maxSplits) {
     throw std::invalid_argument("Many-rows decode takes 1 to " + std::to_string(AnyManyRows::Merge::maxSplits) +
                                 " partitions, found " + std::to_string(partitions));
   }
-  launch(maps, params, partitions, stream);
+  pages <= static_cast<int64_t>(briefPages) * partitions ? launch<T, true>(maps, params, partitions, stream)
+                                                        : launch<T, false>(maps, params, partitions, stream);
 }
 
-template void launchManyRows<__half>(const ManyRowsMaps&, const DecodeParams<__half>&, int, cudaStream_t);
+template void launchManyRows<__half>(const ManyRowsMaps&, const DecodeParams<__half>&, int, int64_t,
+                                     cudaStream_t);
 template void launchManyRows<__nv_bfloat16>(const ManyRowsMaps&, const DecodeParams<__nv_bfloat16>&, int,
-                                            cudaStream_t);
+                                            int64_t, cudaStream_t);
 
 }  // namespace polymla

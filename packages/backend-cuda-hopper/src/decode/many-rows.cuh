@@ -7,13 +7,18 @@
 
 namespace polymla {
 
-/** Grid: partitions × blocks of 64 rows × KV heads, all resident when any request is split. */
-template <class T>
+/**
+ * Grid: partitions × blocks of 64 rows × KV heads, all resident when any request is split.
+ *
+ * @tparam brief whether L2 should keep pages the least, as for briefPages: a kernel of its own, since the choice between two
+ * requests would cost the copying warps 1% of long problems
+ */
+template <class T, bool brief>
 __global__ void __launch_bounds__(ManyRows<T>::threads, 1)
     manyRowsDecode(const __grid_constant__ ManyRowsMaps maps,
                    const __grid_constant__ DecodeParams<T> params) {
   using Kernel = ManyRows<T>;
-  using Feed = ManyRowsFeed<T>;
+  using Feed = ManyRowsFeed<T, brief>;
   extern __shared__ __align__(1024) uint8_t memory[];
   // Computed once: the compiler would otherwise derive the address anew at every use, which takes longer than the use.
   uint32_t base = ptx::sharedAddress(memory);

@@ -32,10 +32,11 @@ constexpr QueryBox manyRowsQueryBox{64, 2};
  * Enqueues dense decode with many query rows per KV head.
  *
  * @param partitions rows of params.schedule, at most manyRowsPartitions
+ * @param pages blocks of 64 tokens of all requests together, as far as is known: the results do not depend on it
  * @throws CudaError, std::invalid_argument
  */
 template <class T>
-void launchManyRows(const ManyRowsMaps& maps, const DecodeParams<T>& params, int partitions,
+void launchManyRows(const ManyRowsMaps& maps, const DecodeParams<T>& params, int partitions, int64_t pages,
                     cudaStream_t stream);
 
 }  // namespace polymla

@@ -8,6 +8,13 @@ namespace polymla {
 constexpr int mostFewRowsPartitions = 160;
 
 /**
+ * Pages of a CTA up to which L2 should keep them the least. What lies in L2 then stays there, and where much of it is
+ * modified, its way to memory costs as much as reading (measured: 10% at 8 pages, 4% at 16, nothing at 23); more pages
+ * are slower so.
+ */
+constexpr int briefPages = 20;
+
+/**
  * Query rows of a CTA of the few-rows kernel, 16, 32 or 64, for so many rows per KV head, or 0 where the many-rows kernel is
  * faster. Fitted to an H200 (NOTES.md); results are right with any.
  *

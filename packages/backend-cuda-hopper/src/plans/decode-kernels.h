@@ -27,7 +27,7 @@ struct FewRowsKernel {
   static Maps maps(const CacheShape& cache) { return fewRowsMap(cache); }
   static QueryBox queryBox(int rowBlock, int headDim) { return fewRowsQueryBox(rowBlock, headDim); }
   template <class T>
-  static void launch(const Maps& maps, const DecodeParams<T>& params, int partitions, cudaStream_t stream) {
+  static void launch(const Maps& maps, const DecodeParams<T>& params, int partitions, int64_t, cudaStream_t stream) {
     launchFewRows(maps, params, partitions, stream);
   }
 };
@@ -43,8 +43,8 @@ struct ManyRowsKernel {
   static Maps maps(const CacheShape& cache) { return manyRowsMaps(cache); }
   static QueryBox queryBox(int, int) { return manyRowsQueryBox; }
   template <class T>
-  static void launch(const Maps& maps, const DecodeParams<T>& params, int partitions, cudaStream_t stream) {
-    launchManyRows(maps, params, partitions, stream);
+  static void launch(const Maps& maps, const DecodeParams<T>& params, int partitions, int64_t pages, cudaStream_t stream) {
+    launchManyRows(maps, params, partitions, pages, stream);
   }
 };
 

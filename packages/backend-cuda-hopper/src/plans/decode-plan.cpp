@@ -66,7 +66,7 @@ class DecodePlan : public Plan {
       const typename Kernel::Maps& maps = mapsOf(args.decode.cache);
       if (shape_.ownSchedule) scheduleHere(args.decode, stream);
       if (shape_.mostSplits == 0) {
-        Kernel::launch(maps, params, static_cast<int>(shape_.partitions), stream);
+        Kernel::launch(maps, params, static_cast<int>(shape_.partitions), load_.total_pages, stream);
       } else {
         launchSplits(maps, params, args.decode, stream);
       }
@@ -108,7 +108,7 @@ class DecodePlan : public Plan {
     decode.out = at<T>(args.workspace, shape_.workspace.partOuts);
     decode.lse = at<float>(args.workspace, shape_.workspace.partLses);
     splitRequests(decode, args, stream);
-    Kernel::launch(maps, decode, static_cast<int>(shape_.partitions), stream);
+    Kernel::launch(maps, decode, static_cast<int>(shape_.partitions), load_.total_pages, stream);
     launchCombineSplits(params, {decode.out, decode.lse}, stream);
   }
 
