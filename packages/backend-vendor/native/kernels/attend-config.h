@@ -23,6 +23,31 @@ template <int Rows, int Keys, int Stages, int Width, int Values> struct AttendTi
 
 constexpr int attendThreads = 256;
 
+/** The hook that multiplies a kernel's tiles, how they lie in shared memory, and what of the logits a team has. */
+template <class T, class Tiles, bool Wide = hasWideMma<T> && Tiles::rows % 32 == 0 && Tiles::keys % 32 == 0> struct AttendMma {
+  using M = Mma<T>;
+  static constexpr bool wide = false;
+  using Queries = Tile<T, Tiles::width>;
+  using Keys = Tile<T, Tiles::width>;
+  using Weights = Tile<T, Tiles::keys>;
+  static constexpr int rowTilesEach = Tiles::rowTilesEach;
+  static constexpr int keyTilesEach = Tiles::keyTilesEach;
+  static constexpr int keyGroups = Tiles::keyGroups;
+  static constexpr int logitTeams = Tiles::rowGroups * Tiles::keyGroups;
+};
+
+template <class T, class Tiles> struct AttendMma<T, Tiles, true> {
+  using M = WideMma<T>;
+  static constexpr bool wide = true;
+  using Queries = typename M::template LeftTile<Tiles::rows, Tiles::width>;
+  using Keys = typename M::template KeyTile<Tiles::keys, Tiles::width>;
+  using Weights = typename M::template LeftTile<Tiles::rows, Tiles::keys>;
+  static constexpr int rowTilesEach = 2;
+  static constexpr int keyTilesEach = Tiles::keyTiles;
+  static constexpr int keyGroups = 1;
+  static constexpr int logitTeams = Tiles::rowTiles / rowTilesEach;
+};
+
 /** Shared memory of a block. */
 template <class T, class Tiles> struct AttendShared {
   static constexpr int size = static_cast<int>(sizeof(typename T::Storage));

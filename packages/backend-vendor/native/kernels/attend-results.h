@@ -6,9 +6,8 @@ namespace polymla {
 constexpr float minusInfinity = -INFINITY;
 constexpr double ln2 = 0.69314718055994530942;
 
-/** Sums of a block's rows, by columns of teams. */
-template <class T, class Tiles, int TilesEach> struct AttendResults {
-  using M = Mma<T>;
+/** Sums of a block's rows, by columns of teams, as the hook M has them. */
+template <class M, class Tiles, int TilesEach> struct AttendResults {
   static constexpr int rowTiles = Tiles::rowTiles;
 
   float sums[rowTiles][TilesEach][M::values];

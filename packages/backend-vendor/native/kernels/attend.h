@@ -14,15 +14,18 @@ constexpr float mostGrowth = 8;
  * corrected with, pass through shared memory.
  */
 template <class T, class Tiles, bool Direct> class Attend {
-  using M = Mma<T>;
+  using Hook = AttendMma<T, Tiles>;
+  using M = typename Hook::M;
   using Shared = AttendShared<T, Tiles>;
-  using WideTile = Tile<T, Tiles::width>;
-  using WeightTile = Tile<T, Tiles::keys>;
+  using QueryTile = typename Hook::Queries;
+  using KeyTile = typename Hook::Keys;
+  using WeightTile = typename Hook::Weights;
   static constexpr int teams = attendThreads / M::lanes;
   static constexpr int rowTiles = Tiles::rowTiles;
-  static constexpr int rowsEach = Tiles::rowTilesEach;
-  static constexpr int keysEach = Tiles::keyTilesEach;
-  static constexpr int logitTeams = Tiles::rowGroups * Tiles::keyGroups;
+  static constexpr int rowsEach = Hook::rowTilesEach;
+  static constexpr int keysEach = Hook::keyTilesEach;
+  static constexpr int keyGroups = Hook::keyGroups;
+  static constexpr int logitTeams = Hook::logitTeams;
   static_assert(logitTeams <= teams);
   /** Threads among which the logits' teams are: whole waves of any width. */
   static constexpr int logitThreads = (logitTeams * M::lanes + 127) / 128 * 128;
@@ -36,7 +39,7 @@ template <class T, class Tiles, bool Direct> class Attend {
   static constexpr int operands = chains > 1 ? stepsAtOnce : 1;
   static constexpr int valueTiles = Tiles::values / 16;
   static constexpr int valueTilesEach = (valueTiles + teams - 1) / teams;
-  using Results = AttendResults<T, Tiles, valueTilesEach>;
+  using Results = AttendResults<M, Tiles, valueTilesEach>;
 
 public:
   static constexpr int rows = Tiles::rows;
@@ -88,7 +91,7 @@ private:
     int rowGroup, keyGroup; ///< of logits
 
     PMLA_DEVICE int rowInBlock(int t, int r) const { return (rowGroup * rowsEach + t) * 16 + M::rowOf(lane, r); }
-    PMLA_DEVICE int keyInTile(int t) const { return (keyGroup + t * Tiles::keyGroups) * 16; }
+    PMLA_DEVICE int keyInTile(int t) const { return (keyGroup + t * keyGroups) * 16; }
     /** Whether this thread goes where logits are computed, and whether it computes any. */
     PMLA_DEVICE bool isAmongLogits() const { return logitThreads >= attendThreads || thread < logitThreads; }
     PMLA_DEVICE bool hasLogits() const { return team < logitTeams; }
@@ -98,10 +101,10 @@ private:
   PMLA_DEVICE static Where here() {
     const int thread = again(threadIndex());
     const int team = thread / M::lanes;
-    return {thread, thread % M::lanes, team, team / Tiles::keyGroups, team % Tiles::keyGroups};
+    return {thread, thread % M::lanes, team, team / keyGroups, team % keyGroups};
   }
 
-  PMLA_DEVICE WideTile queries() const { return {memory_ + Shared::queries}; }
+  PMLA_DEVICE QueryTile queries() const { return {memory_ + Shared::queries}; }
   PMLA_DEVICE WeightTile weights() const { return {memory_ + Shared::weights}; }
 
   /** Starts to bring a tile, and finds where the next one is. */
@@ -184,12 +187,13 @@ private:
 
   /** Queries and keys as a team multiplies them, from a column on. */
   struct Operands {
-    WideTile queries, keys;
+    QueryTile queries;
+    KeyTile keys;
 
     PMLA_DEVICE Operands from(int byte) const { return {{queries.memory + byte}, {keys.memory + byte}}; }
   };
 
-  PMLA_DEVICE void multiply(const Where &at, const WideTile &keys, Logits &found) {
+  PMLA_DEVICE void multiply(const Where &at, const KeyTile &keys, Logits &found) {
     float sums[chains][rowsEach][keysEach][M::values] = {};
     typename M::Left left[operands][rowsEach];
     decltype(M::loadRows(keys, 0, 0, 0)) right[operands][keysEach];
@@ -197,7 +201,7 @@ private:
       PMLA_UNROLL
       for (int t = 0; t < rowsEach; t++) left[to][t] = M::loadLeft(from.queries, at.lane, t * 16, k);
       PMLA_UNROLL
-      for (int u = 0; u < keysEach; u++) right[to][u] = M::loadRows(from.keys, at.lane, u * Tiles::keyGroups * 16, k);
+      for (int u = 0; u < keysEach; u++) right[to][u] = M::loadRows(from.keys, at.lane, u * keyGroups * 16, k);
     };
     const auto add = [&](int chain, int of) {
       PMLA_UNROLL
@@ -211,8 +215,8 @@ private:
     constexpr int ahead = operands - 1;
     const int whole = p_.headDim / 16 / stepsAtOnce;
     // Sixteen rows further, chunks lie the same.
-    const Operands all{{queries().memory + at.rowGroup * rowsEach * 16 * WideTile::rowBytes},
-                       {keys.memory + at.keyGroup * 16 * WideTile::rowBytes}};
+    const Operands all{{queries().memory + at.rowGroup * rowsEach * 16 * KeyTile::rowBytes},
+                       {keys.memory + at.keyGroup * 16 * KeyTile::rowBytes}};
     Operands current = all;
     if (whole > 0) {
       PMLA_UNROLL
@@ -249,7 +253,11 @@ private:
 
   /** The logits of this team, in base 2; −Infinity of keys that a row does not see. */
   PMLA_DEVICE void computeLogits(const Where &at, int tile, Logits &found) {
-    multiply(at, feed_.tile(tile), found);
+    if constexpr (Hook::wide) {
+      M::template multiplyRows<rowsEach, keysEach>(found, queries(), at.rowGroup * rowsEach * 16, feed_.tile(tile), p_.headDim);
+    } else {
+      multiply(at, feed_.tile(tile), found);
+    }
     const int first = tile * Tiles::keys;
     const bool whole = least_ >= first + Tiles::keys && !feed_.hasGaps(tile);
     PMLA_UNROLL
@@ -314,7 +322,12 @@ private:
     if (at.hasLogits()) weigh(found);
     syncBlock();
     correct();
-    addValues(feed_.tile(tile));
+    if constexpr (Hook::wide) {
+      static_assert(valueTiles % teams == 0);
+      M::template multiplyColumns<rowTiles, valueTilesEach>(results_.sums, weights(), feed_.tile(tile), here().team * valueTilesEach * 16);
+    } else {
+      addValues(feed_.tile(tile));
+    }
   }
 
   /** Makes what was summed relative to new references. */
@@ -343,7 +356,7 @@ private:
         const int row = at.rowInBlock(t, r);
         float largest = minusInfinity;
         PMLA_UNROLL
-        for (int g = 0; g < Tiles::keyGroups; g++) largest = fmaxf(largest, rest_.partial[g][row]);
+        for (int g = 0; g < keyGroups; g++) largest = fmaxf(largest, rest_.partial[g][row]);
         float factor = 1;
         if (largest > reference_[t][r] + mostGrowth) {
           factor = powerOf2(reference_[t][r] - largest);
@@ -379,7 +392,7 @@ private:
     }
   }
 
-  PMLA_DEVICE void addValues(const WideTile &keys) {
+  PMLA_DEVICE void addValues(const KeyTile &keys) {
     const Where at = here();
     // Read ahead; all that a step needs where rows are few.
     constexpr int each = valueTilesEach;
@@ -388,7 +401,7 @@ private:
     decltype(M::loadColumns(keys, 0, 0, 0)) right[operands];
     const auto load = [&](int n) {
       if constexpr (each * stepBytes % 128 == 0 && valueTiles % teams == 0) {
-        const WideTile own{keys.memory + at.team * each * stepBytes};
+        const KeyTile own{keys.memory + at.team * each * stepBytes};
         right[n % operands] = M::loadColumns(own, at.lane, n / each * 16, n % each * 16);
       } else {
         const int column = min(at.team * each + n % each, valueTiles - 1);
@@ -436,7 +449,7 @@ private:
         const int row = t * 16 + M::rowOf(at.lane, r);
         float total = 0;
         PMLA_UNROLL
-        for (int g = 0; g < Tiles::keyGroups; g++) total += rest_.partial[g][row];
+        for (int g = 0; g < keyGroups; g++) total += rest_.partial[g][row];
         results_.store(p_, rest_.rows, rest_.piece, at.thread, t, r, total, rest_.factor[row], rest_.largest[row]);
       }
     }

@@ -11,21 +11,22 @@ namespace polymla {
  */
 template <class T, class Tiles, bool Direct> class KeyFeed {
   using Shared = AttendShared<T, Tiles>;
-  using WideTile = Tile<T, Tiles::width>;
-  static constexpr int teams = attendThreads / Mma<T>::lanes;
+  using Hook = AttendMma<T, Tiles>;
+  using KeyTile = typename Hook::Keys;
+  static constexpr int teams = attendThreads / Hook::M::lanes;
   /** Threads that compute no logits copy, where they are many; conversions take all. */
-  static constexpr bool half = Direct && 2 * Tiles::rowGroups * Tiles::keyGroups <= teams;
+  static constexpr bool half = Direct && 2 * Hook::logitTeams <= teams;
   static constexpr int firstCopier = half ? attendThreads / 2 : 0;
   /** Neighbours that share a row: 128 bytes at a time, and as many banks. */
   static constexpr int sharers = 8;
   static constexpr int rowsAtOnce = (attendThreads - firstCopier) / sharers;
-  static_assert(WideTile::chunks % sharers == 0 && WideTile::mixed == sharers - 1);
+  static_assert(KeyTile::chunks % sharers == 0);
 
 public:
   PMLA_DEVICE KeyFeed(const AttendParams &params, unsigned char *memory)
       : p_(params), memory_(memory), rest_(*reinterpret_cast<typename Shared::Rest *>(memory + Shared::rest)) {}
 
-  PMLA_DEVICE WideTile tile(int number) const {
+  PMLA_DEVICE KeyTile tile(int number) const {
     return {memory_ + Shared::keys + number % Tiles::stages * Shared::keyTile};
   }
   PMLA_DEVICE bool hasGaps(int number) const { return rest_.tileWithGaps[number % Shared::lists] == number; }
@@ -54,14 +55,14 @@ public:
   PMLA_DEVICE void copy(int number) {
     const int place = again(threadIndex()) - firstCopier;
     if (place >= 0) {
-      const WideTile to = tile(number);
+      const KeyTile to = tile(number);
       const int chunks = p_.headDim / chunkOf<T>;
       const int share = place % sharers;
       PMLA_UNROLL
       for (int first = 0; first < Tiles::keys; first += rowsAtOnce) {
         const int key = first + place / sharers;
         if (Tiles::keys % rowsAtOnce != 0 && key >= Tiles::keys) break;
-        if (chunks == WideTile::chunks) copyRow<true>(to, number, key, share, chunks);
+        if (chunks == KeyTile::chunks) copyRow<true>(to, number, key, share, chunks);
         else copyRow<false>(to, number, key, share, chunks);
       }
     }
@@ -110,18 +111,17 @@ private:
   }
 
   /** @tparam Whole whether rows are as wide as the tile, which is the usual width */
-  template <bool Whole> PMLA_DEVICE void copyRow(const WideTile &to, int number, int key, int share, int chunks) {
+  template <bool Whole> PMLA_DEVICE void copyRow(const KeyTile &to, int number, int key, int share, int chunks) {
     const unsigned char *const from = rest_.key[number % 2][key];
-    // Every eighth chunk from the first on lies 128 bytes further.
     unsigned char *const target = to.chunk(key, share);
     if constexpr (Direct) {
       const bool present = from != nullptr;
       const unsigned char *const source = (present ? from : p_.keys.memory) + share * 16; // not read where nothing is present
       if constexpr (Whole) {
         PMLA_UNROLL
-        for (int n = 0; n < WideTile::chunks / sharers; n++) copy16(target + n * 128, source + n * 128, present);
+        for (int n = 0; n < KeyTile::chunks / sharers; n++) copy16(target + n * KeyTile::eightChunks, source + n * 128, present);
       } else {
-        for (int n = 0; share + n * sharers < chunks; n++) copy16(target + n * 128, source + n * 128, present);
+        for (int n = 0; share + n * sharers < chunks; n++) copy16(target + n * KeyTile::eightChunks, source + n * 128, present);
       }
     } else {
       const int within = rest_.within[number % 2][key];
@@ -129,7 +129,7 @@ private:
       for (int n = 0; share + n * sharers < chunks; n++) {
         float numbers[chunkOf<T>] = {};
         if (from != nullptr) loadKey(numbers, set, from, within < 0 ? ~within : within, (share + n * sharers) * chunkOf<T>);
-        storeTileChunk<T>(target + n * 128, numbers);
+        storeTileChunk<T>(target + n * KeyTile::eightChunks, numbers);
       }
     }
   }

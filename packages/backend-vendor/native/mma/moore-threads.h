@@ -7,9 +7,8 @@ namespace polymla {
 
 /**
  * The 16 × 16 × 16 products of a warp on Moore Threads' MP 3.1, in the form of mutlass 0.2 (mute/arch/mma_mp31.hpp and
- * mute/atom/mma_traits_mp31.hpp, which has the lanes of operands and results). Its SQMMA issues to the same unit for squads
- * of 128 threads, but reads panels whose rows are at most 256 bytes apart, by descriptor: tiles here have rows of 1,152, so
- * that it would need kernels of its own. Never compiled by mcc, never run.
+ * mute/atom/mma_traits_mp31.hpp, which has the lanes of operands and results). Tiles that SQMMA takes are its
+ * (moore-threads-squad.h). Never compiled by mcc, never run.
  */
 template <class T> struct MooreThreadsMma {
   static constexpr int lanes = 32;

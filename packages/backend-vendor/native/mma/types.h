@@ -60,6 +60,7 @@ template <class T, int Columns> struct Tile {
   static constexpr int rowBytes = Columns * static_cast<int>(sizeof(Storage));
   static constexpr int chunks = rowBytes / 16;
   static_assert(rowBytes % 32 == 0);
+  static constexpr int eightChunks = 128; ///< bytes from a chunk to the eighth one after it
   static constexpr int mixed = chunks % 8 == 0 ? 7 : chunks % 4 == 0 ? 3 : 1;
 
   unsigned char *memory;

@@ -64,9 +64,16 @@ template <class T> PMLA_DEVICE T shuffleXor(T value, int step) {
 }
 
 PMLA_DEVICE unsigned char *sharedMemory() {
+#if defined(PMLA_DIALECT_MUSA)
+  extern __shared__ __align__(4096) unsigned char memory[]; // SQMMA's granules change places by address
+#else
   extern __shared__ __align__(128) unsigned char memory[];
+#endif
   return memory;
 }
+#if defined(PMLA_DIALECT_MUSA)
+PMLA_DEVICE uint32_t sharedAddress(const void *pointer) { return static_cast<uint32_t>(__cvta_generic_to_shared(pointer)); }
+#endif
 
 PMLA_DEVICE float floatOfF16(uint16_t code) { return __half2float(__ushort_as_half(code)); }
 PMLA_DEVICE uint16_t f16OfFloat(float value) { return __half_as_ushort(__float2half_rn(value)); }

@@ -10,6 +10,7 @@
 //   syncBlock()            reached by all threads of a block
 //   shuffleXor(v, step)    the value of lane ^ step; reached by all threads of a block at a time, see below
 //   sharedMemory()         what the launch asked for; there is no other shared memory
+//   sharedAddress(p)       where in it p points, for units that take a number; of MUSA and the emulated devices alone
 //   powerOf2(v)            about 2^v
 //   copy16(to, from, …)    16 bytes to shared memory, there after waitCopies and syncBlock; commitCopies ends a group
 //

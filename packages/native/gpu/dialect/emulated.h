@@ -56,6 +56,9 @@ PMLA_DEVICE T shuffleXor(T value, int step, const std::source_location at = std:
 }
 
 PMLA_DEVICE unsigned char *sharedMemory() { return emulator::thread().shared; }
+PMLA_DEVICE uint32_t sharedAddress(const void *pointer) {
+  return static_cast<uint32_t>(static_cast<const unsigned char *>(pointer) - sharedMemory());
+}
 
 #if defined(__x86_64__)
 PMLA_DEVICE float floatOfF16(uint16_t code) { return _cvtsh_ss(code); }

@@ -69,6 +69,11 @@
 #define musaSuccess cudaSuccess
 
 #if defined(__MUSA_ARCH__)
-// mcc's builtin.
+// mcc's builtins.
 __device__ void __musa_wmma_m16n16k16_mma(int *, const int *, const int *, const int *, int, int, int, int, int, int layout, int type);
+__device__ void __musa_sqmma_m32n32_mma(int *, const int *, const int *, const int *, int, int, int, int, int, int, int k, int type);
+__device__ void __musa_sqmma_m32n64_mma(int *, const int *, const int *, const int *, int, int, int, int, int, int, int k, int type);
+__device__ void __musa_sqmma_m64n64_mma(int *, const int *, const int *, const int *, int, int, int, int, int, int, int k, int type);
+__device__ void __musa_sqmma_wait();
+__device__ unsigned long __cvta_generic_to_shared(const void *);
 #endif
