@@ -42,4 +42,33 @@ if(POLYMLA_TESTS)
     target_link_libraries(test-${name} PRIVATE emulated_objects)
     add_test(NAME ${name} COMMAND test-${name})
   endforeach()
+
+  # Moore Threads' SQMMA, which no compiler here knows, on builtins that do what the vendor's library says of them.
+  set(halves kernels/attend-bf16.cu kernels/attend-f16.cu)
+  add_library(sqmma_objects OBJECT ${halves})
+  target_link_libraries(sqmma_objects PRIVATE emulated_objects)
+  target_compile_options(sqmma_objects PRIVATE -include ${here}/test/emulated/sqmma.h)
+  add_library(polymla_emu_sqmma SHARED $<FILTER:$<TARGET_OBJECTS:emulated_objects>,EXCLUDE,/attend-b?f16>
+    $<TARGET_OBJECTS:sqmma_objects>)
+  target_link_libraries(polymla_emu_sqmma PRIVATE Threads::Threads)
+  target_link_options(polymla_emu_sqmma PRIVATE -Wl,--version-script=${here}/exports.map -Wl,--no-undefined)
+  set_target_properties(polymla_emu_sqmma PROPERTIES LINKER_LANGUAGE CXX)
+
+  # The library as for NVIDIA's GPUs, all but its kernels, over CUDA's runtime on the emulator: what selects and launches them
+  # runs, for any compute capability. Handles and codes of the emulator are CUDA's there.
+  find_package(CUDAToolkit QUIET)
+  if(CUDAToolkit_FOUND)
+    set(handles emuStream=CUstream_st emuEvent=CUevent_st emuGraph=CUgraph_st)
+    add_library(as_cuda_kernels OBJECT ${kernels} ${emulator})
+    target_link_libraries(as_cuda_kernels PRIVATE emulated_objects)
+    target_compile_definitions(as_cuda_kernels PRIVATE ${handles} emuError_t=cudaError)
+    add_library(polymla_emu_cuda SHARED ${kit} ${host} test/emulated/cuda-runtime.cpp $<TARGET_OBJECTS:as_cuda_kernels>)
+    set_source_files_properties(test/emulated/cuda-runtime.cpp PROPERTIES COMPILE_DEFINITIONS "${handles}")
+    target_include_directories(polymla_emu_cuda PRIVATE ${includes} ${CUDAToolkit_INCLUDE_DIRS})
+    target_compile_definitions(polymla_emu_cuda PRIVATE PMLA_DIALECT_CUDA PMLA_ARCHS="80,90,100,120" POLYMLA_VERSION="${PROJECT_VERSION}")
+    target_compile_features(polymla_emu_cuda PRIVATE cxx_std_20)
+    target_link_libraries(polymla_emu_cuda PRIVATE Threads::Threads)
+    target_link_options(polymla_emu_cuda PRIVATE -Wl,--version-script=${here}/exports.map -Wl,--no-undefined)
+    set_target_properties(polymla_emu_cuda PROPERTIES LINKER_LANGUAGE CXX)
+  endif()
 endif()

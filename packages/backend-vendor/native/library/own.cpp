@@ -23,11 +23,14 @@ std::string archOf(const rt::DeviceProperties &properties) {
 /** Whether the library was compiled for an architecture, given as `archOf` does; PMLA_ARCHS lists what it was for. */
 bool isCompiledFor([[maybe_unused]] const std::string &arch) {
 #if defined(PMLA_DIALECT_CUDA)
-  // Code for 8.0 runs on 8.x, and so on.
+  // Code for 8.0 runs on 8.x, and so on; code for 9.0a on 9.0 alone.
   const std::string compiled = "," PMLA_ARCHS ",";
   const size_t dot = arch.find('.');
-  for (int minor = std::stoi(arch.substr(dot + 1)); minor >= 0; minor--) {
-    if (compiled.find("," + arch.substr(0, dot) + std::to_string(minor) + ",") != std::string::npos) return true;
+  const std::string major = arch.substr(0, dot), minor = arch.substr(dot + 1);
+  const auto has = [&](const std::string &code) { return compiled.find("," + code + ",") != std::string::npos; };
+  if (has(major + minor + "a")) return true;
+  for (int older = std::stoi(minor); older >= 0; older--) {
+    if (has(major + std::to_string(older))) return true;
   }
   return false;
 #elif defined(PMLA_ARCHS)
