@@ -39,7 +39,8 @@ describe('the status of ports', () => {
     library: 'hip',
     dialect: 'HIP',
     compiler: 'hipcc 5.2',
-    stubs: false,
+    standIn: false,
+    units: ['MFMA'],
     architectures: ['gfx90a'],
     kernels: ['append-kv', 'attend-bf16'],
     missing: ['attend-f32'],
@@ -54,6 +55,28 @@ describe('the status of ports', () => {
     ['an op without a kernel is not', 'mergeStates', 'never'],
   ])('%s', (_, op, compiled) => {
     expect(of(op, [build], [])).toMatchObject({ compiled })
+  })
+
+  it('has the matrix unit of ops that multiply', () => {
+    const whole = { ...build, missing: [] }
+    expect(of('decode', [whole], [])).toMatchObject({ compiled: 'hipcc 5.2: gfx90a (MFMA)' })
+    expect(of('appendKv', [whole], [])).toMatchObject({ compiled: 'hipcc 5.2: gfx90a' })
+  })
+
+  it('has the emulated matrix unit of its vendor', () => {
+    const run = (vendor: string) => ({
+      vendor,
+      arch: 'wave32',
+      failed: 0,
+      ops: { decode: { passed: 1, failed: 0 }, copyPages: { passed: 1, failed: 0 } },
+    })
+    const emulated = (vendor: string, op: string) =>
+      statusOf({ builds: [], runs: [run('emu'), run('sqmma')], adapters: [] }).find(
+        (row) => row.vendor === vendor && row.op === op,
+      )?.emulated
+    expect(emulated('musa', 'decode')).toBe('waves of 32; SQMMA')
+    expect(emulated('musa', 'copyPages')).toBe('waves of 32')
+    expect(emulated('hip', 'decode')).toBe('waves of 32')
   })
 
   it.each([

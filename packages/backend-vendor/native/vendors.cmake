@@ -3,7 +3,7 @@
 set(linker_flags --version-script=${here}/exports.map --exclude-libs=ALL --no-undefined -zrelro -znow -s)
 
 # polymla_library(NAME COMPILER … DIALECT … [FLAGS …] [DEVICE_FLAGS …] [HOST_FLAGS …] [HOST_PREFIX …] [LINK …]):
-# libpolymla_NAME.so, in dist. DEVICE_FLAGS are for sources with kernels, HOST_FLAGS for the
+# libpolymla_NAME.so, in dist, and its objects as a target of their own. DEVICE_FLAGS are for sources with kernels, HOST_FLAGS for the
 # others; HOST_PREFIX is what a compiler wants before a flag for the host's.
 function(polymla_library name)
   cmake_parse_arguments(it "" "DIALECT;HOST_PREFIX" "COMPILER;FLAGS;DEVICE_FLAGS;HOST_FLAGS;LINK" ${ARGN})
@@ -28,6 +28,7 @@ function(polymla_library name)
     list(APPEND objects ${object})
   endforeach()
   file(MAKE_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/${name} ${dist})
+  add_custom_target(polymla_${name}_objects DEPENDS ${objects})
   set(library ${dist}/libpolymla_${name}.so)
   set(link ${it_HOST_PREFIX} -static-libstdc++ ${it_HOST_PREFIX} -static-libgcc)
   foreach(flag IN LISTS linker_flags)
@@ -92,6 +93,7 @@ endif()
 
 # Moore Threads: MUSA_HOME or MUSA_PATH, else /usr/local/musa. Never compiled by their compiler.
 find_program(POLYMLA_MCC mcc HINTS ENV MUSA_HOME ENV MUSA_PATH /usr/local/musa PATH_SUFFIXES bin)
+option(POLYMLA_MUSA_SQMMA "Multiply large tiles by SQMMA on MP 3.1" ON)
 set(POLYMLA_MUSA_ARCHS "$ENV{POLYMLA_MUSA_ARCHS}" CACHE STRING "Moore Threads architectures, such as mp_31; empty: no library")
 polymla_require(POLYMLA_MCC POLYMLA_MUSA_ARCHS "mcc" "MUSA_HOME, MUSA_PATH, /usr/local/musa and PATH")
 if(POLYMLA_MCC AND POLYMLA_MUSA_ARCHS)
@@ -99,7 +101,11 @@ if(POLYMLA_MCC AND POLYMLA_MUSA_ARCHS)
   foreach(code IN LISTS POLYMLA_MUSA_ARCHS)
     list(APPEND codes --offload-arch=${code})
   endforeach()
-  polymla_library(musa COMPILER ${POLYMLA_MCC} DIALECT MUSA FLAGS -x musa ${codes} LINK -lmusart)
+  set(sqmma)
+  if(NOT POLYMLA_MUSA_SQMMA)
+    set(sqmma -DPMLA_WITHOUT_SQMMA)
+  endif()
+  polymla_library(musa COMPILER ${POLYMLA_MCC} DIALECT MUSA FLAGS -x musa ${codes} ${sqmma} LINK -lmusart)
 endif()
 
 # MetaX: MACA_PATH, else /opt/maca. Never compiled by their compiler.

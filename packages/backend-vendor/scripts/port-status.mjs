@@ -21,6 +21,9 @@ const OPS = {
 /** Widths of waves that a vendor's devices have. */
 const WAVES = { cuda: [32], metax: [64], musa: [32, 128], dcu: [64], corex: [64], hip: [32, 64], tyllm: [] }
 
+/** A vendor's matrix unit that there is an emulated device with, by what the vendor says of it. */
+const EMULATED_UNITS = { musa: 'sqmma' }
+
 const VENDOR_OF = { CUDA: 'cuda', MACA: 'metax', MUSA: 'musa', COREX: 'corex', HIP: 'hip' }
 const vendorOf = ({ library, dialect }) => (library === 'dcu' ? 'dcu' : VENDOR_OF[dialect])
 
@@ -56,10 +59,10 @@ function compiledBy(builds, vendor, op) {
   const whole = builds.filter(
     (build) => vendorOf(build) === vendor && build.kernels.some(ofOp) && !build.missing.some(ofOp),
   )
-  const told = whole.map(
-    ({ compiler, architectures, stubs }) =>
-      `${compiler}: ${architectures.join(', ')}${stubs ? ', with stub headers' : ''}`,
-  )
+  const told = whole.map(({ compiler, architectures, units }) => {
+    const by = OPS[op] === 'attend' && units?.length > 0 ? ` (${units.join(', ')})` : ''
+    return `${compiler}: ${architectures.join(', ')}${by}`
+  })
   return told.join('; ') || 'never'
 }
 
@@ -69,7 +72,10 @@ function emulatedAt(runs, vendor, op) {
   const widths = WAVES[vendor].filter((width) =>
     runs.some((run) => run.vendor === 'emu' && run.arch === `wave${width}` && passes(run, op)),
   )
-  return widths.length > 0 ? `waves of ${widths.join(', ')}` : 'never'
+  if (widths.length === 0) return 'never'
+  const unit = EMULATED_UNITS[vendor]
+  const also = runs.some((run) => run.vendor === unit && passes(run, op)) && OPS[op] === 'attend'
+  return `waves of ${widths.join(', ')}${also ? `; ${unit.toUpperCase()}` : ''}`
 }
 
 function ranOn(runs, vendor, op) {

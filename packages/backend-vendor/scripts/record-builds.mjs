@@ -1,13 +1,24 @@
-// record-builds.mjs BUILD…: what compilers have made of the portable kernels, read from folders that CMake and ninja built in, into
-// port-status/builds.json: a kernel counts when its object is there and no older than its source. Entries of libraries that no
-// folder has stay as they are. scripts/port-status.mjs makes the table of docs/vendors.md of it.
+// record-builds.mjs BUILD…: what compilers have made of the portable kernels, read from folders that CMake and ninja built in
+// (check-dialects.sh leaves them in build/dialects), into port-status/builds.json: a kernel counts when its object is there and no
+// older than any file that it was made of. Entries of libraries that no folder has stay as they are. scripts/port-status.mjs makes
+// the table of docs/vendors.md of it.
 
 import { execFileSync } from 'node:child_process'
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
-import { basename, dirname, resolve } from 'node:path'
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { basename, dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const FILE = fileURLToPath(new URL('../port-status/builds.json', import.meta.url))
+
+/** Matrix units, each with what shows in code that uses it. */
+const SIGNS = {
+  'MACA 16×16×16': '__builtin_mxc_mma_16x16x16',
+  MFMA: 'v_mfma_f32_',
+  MMAC: 'v_mmac_f32_',
+  SQMMA: '__musa_sqmma_m',
+  'WMMA of MP 3.1': '__musa_wmma_m',
+}
 
 const found = new Map(JSON.parse(readFileSync(FILE, 'utf8')).map((build) => [build.library, build]))
 for (const folder of process.argv.slice(2)) {
@@ -28,8 +39,8 @@ function buildsIn(folder) {
       library,
       dialect: /-DPMLA_DIALECT_(\w+)/.exec(command)[1],
       compiler: compilerOf(command),
-      // Headers of ours in place of a vendor's runtime, and so a compiler that is not the vendor's.
-      stubs: command.includes('test/stubs/'),
+      // Another compiler in the vendor's place, with headers of ours in place of the vendor's.
+      standIn: command.includes('/stand-ins/'),
       architectures: [
         ...new Set(
           [...command.matchAll(/code=sm_(\w+)|--offload-arch=([\w:+-]+)|--cuda-gpu-arch=(\w+)/g)].map(
@@ -37,6 +48,7 @@ function buildsIn(folder) {
           ),
         ),
       ],
+      units: unitsIn(folder, made),
       kernels: made.map(({ output }) => basename(output, '.cu.o')).toSorted(),
       missing: edges
         .filter((edge) => !made.includes(edge))
@@ -62,12 +74,61 @@ function isKernel({ output = '', command }) {
   return output.endsWith('.cu.o') && /-DPMLA_DIALECT_(?!EMULATED)/.test(command)
 }
 
-function isMade(folder, { output, file }) {
-  const [object, source] = [resolve(folder, output), resolve(folder, file)]
-  return existsSync(object) && existsSync(source) && statSync(object).mtimeMs >= statSync(source).mtimeMs
+function isMade(folder, { output }) {
+  const object = resolve(folder, output)
+  if (![object, `${object}.d`].every(existsSync)) return false
+  // As makefiles have it: an object, a colon, files, with backslashes before the ends of lines.
+  const files = readFileSync(`${object}.d`, 'utf8')
+    .replace(/^.*?:\s/, '')
+    .split(/[\s\\]+/)
+    .filter(Boolean)
+  const made = statSync(object).mtimeMs
+  return files.every(
+    (path) => existsSync(resolve(folder, path)) && statSync(resolve(folder, path)).mtimeMs <= made,
+  )
 }
 
-/** `nvcc 13.0`, `hipcc 5.2`, `clang 19.1`. */
+/** Which matrix units there is code for: by the instructions and builtins in it, where it is text or can be made text. */
+function unitsIn(folder, edges) {
+  const found = new Set()
+  for (const { output, command } of edges) {
+    // Inline assembler, unconditionally; what is made of it is not for reading.
+    if (command.includes('-DPMLA_DIALECT_CUDA') && output.includes('attend-')) found.add('mma.sync')
+    const text = textOf(resolve(folder, output), command)
+    for (const [unit, sign] of Object.entries(SIGNS)) if (text.includes(sign)) found.add(unit)
+  }
+  return [...found].toSorted()
+}
+
+function textOf(object, command) {
+  if (!command.includes('HIP_PLATFORM=amd')) return readFileSync(object, 'latin1')
+  const work = mkdtempSync(join(tmpdir(), 'polymla-units-'))
+  try {
+    // Of a host's object, the section with all architectures' code.
+    const all = join(work, 'all')
+    execFileSync('objcopy', ['--dump-section', `.hip_fatbin=${all}`, object, '/dev/null'], { stdio: 'pipe' })
+    if (!existsSync(all)) return '' // no kernel
+    return [...command.matchAll(/--offload-arch=([\w:+-]+)/g)]
+      .map(([, arch]) => {
+        const code = join(work, arch)
+        const target = `hipv4-amdgcn-amd-amdhsa--${arch}`
+        const options = [
+          '--type=o',
+          '--unbundle',
+          `--input=${all}`,
+          `--output=${code}`,
+          `--targets=${target}`,
+        ]
+        execFileSync('clang-offload-bundler-15', options)
+        return execFileSync('llvm-objdump-15', ['-d', code], { encoding: 'latin1', maxBuffer: 2 ** 30 })
+      })
+      .join('')
+  } finally {
+    rmSync(work, { recursive: true })
+  }
+}
+
+/** `nvcc 13.0`, `hipcc 5.2`, `clang 19.1 in place of mcc`. */
 function compilerOf(command) {
   const words = command.split(' ')
   const path = words.find((word) => /(nvcc|hipcc|mcc|mxcc|clang\+\+[\d-]*)$/.test(word))
@@ -78,5 +139,8 @@ function compilerOf(command) {
     stdio: ['ignore', 'pipe', 'ignore'],
   })
   const version = /release (\d+\.\d+)|HIP version: (\d+\.\d+)|version (\d+\.\d+)/.exec(said)
-  return `${basename(path).replace(/\+\+.*/, '')} ${version?.slice(1).find(Boolean) ?? '(version unknown)'}`
+  const number = version?.slice(1).find(Boolean) ?? '(version unknown)'
+  const inPlaceOf = /in place of (.*)/.exec(said)?.[1]
+  if (inPlaceOf === undefined) return `${basename(path).replace(/\+\+.*/, '')} ${number}`
+  return `${said.startsWith('HIP') ? 'hipcc' : 'clang'} ${number} in place of ${inPlaceOf}`
 }
