@@ -128,10 +128,13 @@ template void launchFewRows(const CUtensorMap&, const DecodeParams<__nv_bfloat16
 int manyRowsPartitions(int rows, int headsKv, int sms) { return std::max(1, sms / ((rows + 63) / 64 * headsKv)); }
 ManyRowsMaps manyRowsMaps(const CacheShape& cache) { return {mapOf(cache), mapOf(cache)}; }
 template <class T>
-void launchManyRows(const ManyRowsMaps& maps, const DecodeParams<T>& params, int partitions, cudaStream_t stream) {
+void launchManyRows(const ManyRowsMaps& maps, const DecodeParams<T>& params, int partitions, int64_t, cudaStream_t stream) {
   emulation::enqueue(stream, [=] { decode(maps.tile, params, partitions); });
 }
-template void launchManyRows(const ManyRowsMaps&, const DecodeParams<__half>&, int, cudaStream_t);
-template void launchManyRows(const ManyRowsMaps&, const DecodeParams<__nv_bfloat16>&, int, cudaStream_t);
+template void launchManyRows(const ManyRowsMaps&, const DecodeParams<__half>&, int, int64_t, cudaStream_t);
+template void launchManyRows(const ManyRowsMaps&, const DecodeParams<__nv_bfloat16>&, int, int64_t, cudaStream_t);
+
+/** Queries are read where they lie. */
+std::optional<CUtensorMap> queryTensorMap(const QueryShape&, int, int) { return std::nullopt; }
 
 }  // namespace polymla
