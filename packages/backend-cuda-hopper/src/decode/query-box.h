@@ -1,4 +1,6 @@
 #pragma once
+#include <cuda_fp16.h>
+
 #include <optional>
 #include <type_traits>
 
