@@ -20,13 +20,13 @@ stand_ins=$PWD/native/test/stand-ins
 jobs=${JOBS:-$(nproc)}
 failed=0
 
-# preset NAME NEEDS [CMAKE OPTION…]: NEEDS is a compiler without which there is nothing to do.
+# preset NAME 'TOOL …' [CMAKE OPTION…]: skipped where there is not every tool.
 preset() {
-  local name=$1 needs=$2 folder=build/dialects/$1 start=$SECONDS objects
+  local name=$1 tools="$2 ninja" folder=build/dialects/$1 start=$SECONDS tool objects
   shift 2
-  for needs in "$needs" ninja; do
-    command -v "$needs" >/dev/null && continue
-    printf 'skip            %s: there is no %s\n' "$name" "$needs"
+  for tool in $tools; do
+    command -v "$tool" >/dev/null && continue
+    printf 'skip            %s: there is no %s\n' "$name" "$tool"
     return
   done
   if [ "$SECONDS" -gt "${LIMIT:-$SECONDS}" ]; then
@@ -45,12 +45,13 @@ preset() {
 }
 
 clang=$(command -v clang++-{30..17} clang++ 2>/dev/null | head -n 1)
+stand_in_tools="${clang:-clang++} nvcc" # CUDA's headers lie behind those that stand for a vendor's
 cuda() { preset cuda nvcc '-DPOLYMLA_CUDA_ARCHS=80;90a;100a;120'; }
 hip() { preset hip hipcc '-DPOLYMLA_HIP_ARCHS=gfx906;gfx908;gfx90a;gfx1030'; }
 dcu() { ROCM_PATH=${ROCM_PATH:-$stand_ins/dtk} preset dcu hipcc; }
-musa() { MUSA_HOME=${MUSA_HOME:-$stand_ins/musa} preset musa "${clang:-clang++}" '-DPOLYMLA_MUSA_ARCHS=mp_22;mp_31'; }
-maca() { MACA_PATH=${MACA_PATH:-$stand_ins/maca} preset maca "${clang:-clang++}"; }
-corex() { COREX_HOME=${COREX_HOME:-$stand_ins/corex} preset corex "${clang:-clang++}"; }
+musa() { MUSA_HOME=${MUSA_HOME:-$stand_ins/musa} preset musa "$stand_in_tools" '-DPOLYMLA_MUSA_ARCHS=mp_22;mp_31'; }
+maca() { MACA_PATH=${MACA_PATH:-$stand_ins/maca} preset maca "$stand_in_tools"; }
+corex() { COREX_HOME=${COREX_HOME:-$stand_ins/corex} preset corex "$stand_in_tools"; }
 
 mkdir -p build/dialects
 for name in ${*:-cuda hip dcu musa maca corex}; do "$name"; done
