@@ -33,13 +33,14 @@ preset() {
     printf 'skip            %s: %d s have passed\n' "$name" "$SECONDS"
     return
   fi
-  if cmake --preset "$name" -G Ninja -B "$folder" "$@" >"$folder.log" 2>&1 &&
+  mkdir -p "$folder"
+  if cmake --preset "$name" -G Ninja -B "$folder" "$@" >"$folder/log" 2>&1 &&
     objects=$(ninja -C "$folder" -t targets rule CUSTOM_COMMAND | grep '^native/.*\.o$' | grep -v "/${WITHOUT:-none}\.cu\.o$") &&
-    xargs ninja -C "$folder" -k 0 -j "$jobs" <<<"$objects" >>"$folder.log" 2>&1; then
+    xargs ninja -C "$folder" -k 0 -j "$jobs" <<<"$objects" >>"$folder/log" 2>&1; then
     printf 'ok      %4d s  %s: %d objects\n' $((SECONDS - start)) "$name" "$(wc -l <<<"$objects")"
   else
     printf 'FAILED  %4d s  %s\n' $((SECONDS - start)) "$name"
-    grep -v '^\[\|^--\|^cd ' "$folder.log" | head -n 40
+    grep -v '^\[\|^--\|^cd ' "$folder/log" | head -n 40
     failed=$((failed + 1))
   fi
 }
@@ -53,6 +54,5 @@ musa() { MUSA_HOME=${MUSA_HOME:-$stand_ins/musa} preset musa "$stand_in_tools" '
 maca() { MACA_PATH=${MACA_PATH:-$stand_ins/maca} preset maca "$stand_in_tools"; }
 corex() { COREX_HOME=${COREX_HOME:-$stand_ins/corex} preset corex "$stand_in_tools"; }
 
-mkdir -p build/dialects
 for name in ${*:-cuda hip dcu musa maca corex}; do "$name"; done
 exit "$failed"
