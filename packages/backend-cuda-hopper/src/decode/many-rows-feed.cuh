@@ -1,15 +1,13 @@
 #pragma once
-#include "../ptx/async-copy.cuh"
 #include "../ptx/mbarrier.cuh"
 #include "../ptx/tma.cuh"
 #include "many-rows-shared.cuh"
 #include "page-runs.cuh"
-#include "query-feed.cuh"
 
 namespace polymla {
 
 /**
- * Warpgroup 3 of the many-rows kernel: the stream of queries and pages, the announcements.
+ * Warpgroup 3 of the many-rows kernel: the stream of pages, the announcements.
  *
  * @tparam brief as of manyRowsDecode
  */
@@ -20,8 +18,6 @@ struct ManyRowsFeed : ManyRows<T> {
   using Base::boxBytes;
   using Base::boxTiles;
   using Base::queryBoxes;
-  using Base::rowBegin;
-  using Base::rowsPerCta;
   using Base::scoreTile;
   using Base::valueBoxes;
   using typename Base::ScoreCursor;
@@ -68,7 +64,7 @@ struct ManyRowsFeed : ManyRows<T> {
     request(&maps.tile, shared.scoreTiles[at.slot] + part.quarter * (tileBytes / 4), full, scoreTile, part);
   }
 
-  /** Waits until a box of the stream may be written. One warp does, for each of them: a parity tells no more than two apart. */
+  /** Waits until a box of the stream may be written. */
   static __device__ __forceinline__ void waitEmpty(Shared& shared, const ValueCursor& at) {
     ptx::wait(shared.valueEmpty[at.slot], at.parity ^ 1);
   }
@@ -76,7 +72,7 @@ struct ManyRowsFeed : ManyRows<T> {
   /** The pages, by two warps: a request takes its thread as long as a tenth of a page takes. */
   static __device__ void loadPages(int warp, const ManyRowsMaps& maps, const DecodeParams<T>& params, Shared& shared,
                                    const ScheduleRow& row) {
-    const int lane = threadIdx.x % 32;
+    int lane = threadIdx.x % 32;
     const int quartersLog2 = (params.pageSize < 64) + (params.pageSize < 32);
     const int perLoad = 32 >> quartersLog2;
     // A lane's table entry; the length says later which ones count.
@@ -91,10 +87,11 @@ struct ManyRowsFeed : ManyRows<T> {
     ValueCursor value;
     ScoreCursor score;
     forEachPageRun(params, row, [&](const PageRun& piece) {
-      if (warp == 0 && piece.request != row.beginRequest) {
-        for (int box = 0; box < queryBoxes; box++) waitEmpty(shared, value.ahead(box));
-        if (lane == 0) ptx::arrive(shared.queryTurn);
+      // A box a lane.
+      if (lane < queryBoxes && lane % 2 == warp && params.hasQueryMap && piece.request != shared.row.beginRequest) {
+        Base::loadQueries(params, shared, value.ahead(lane), piece.request, lane);
       }
+      __syncwarp();
       value = value.ahead(queryBoxes);
       if (upcomingOf != piece.request) upcoming = entriesOf(piece.request, piece.beginPage);
       for (int first = piece.beginPage; first < piece.endPage; first += perLoad) {
@@ -105,6 +102,8 @@ struct ManyRowsFeed : ManyRows<T> {
         upcoming = entriesOf(upcomingOf, goesOn ? first + perLoad : 0);
         const int count = min(perLoad, piece.endPage - first);
         for (int index = 0; index < count; index++) {
+          lane = threadIdx.x % 32;
+          asm volatile("" : "+r"(lane));
           const int part = (index << quartersLog2) + (lane << quartersLog2) / 4;
           const int id = __shfl_sync(~0u, mine, part);
           const bool inside = quartersLog2 == 0 || ((first << quartersLog2) + part) * params.pageSize < piece.length;
@@ -128,84 +127,6 @@ struct ManyRowsFeed : ManyRows<T> {
           score = score.ahead(1);
         }
       }
-    });
-  }
-
-  /** `Tiles` tiles of the queries, K-major and swizzled, by a warp; zeros past the last row. */
-  template <int Tiles>
-  static __device__ __forceinline__ void copyTiles(const DecodeParams<T>& params, const Shared& shared, uint8_t* target,
-                                                   const T* source) {
-    constexpr int tileChunks = tileColumns * sizeof(T) / 16;
-    constexpr int rowsAtOnce = 32 / (Tiles * tileChunks);
-    const int lane = threadIdx.x % 32;
-    const int chunk = lane % (Tiles * tileChunks);
-    target += chunk / tileChunks * tileBytes;
-    source += chunk * 8;
-    // All places of a batch before its first copy, behind which the compiler would leave them: each takes a while.
-    constexpr int batch = 2;
-#pragma unroll 1
-    for (int first = lane / (Tiles * tileChunks); first < rowsPerCta; first += batch * rowsAtOnce) {
-      int64_t at[batch];
-#pragma unroll
-      for (int i = 0; i < batch; i++) at[i] = shared.places[first + i * rowsAtOnce].query;
-#pragma unroll
-      for (int i = 0; i < batch; i++) {
-        const int queryRow = first + i * rowsAtOnce;
-        const bool present = rowBegin() + queryRow < params.rows();
-        ptx::copyAsync16(target + queryRow * 128 + ((chunk ^ queryRow) & 7) * 16, source + (present ? at[i] : 0), present);
-      }
-    }
-  }
-
-  /** A warp's share of a piece's queries, in boxes by one lane; the last box's second tile becomes zeros. */
-  static __device__ __forceinline__ void loadBoxes(int warp, const DecodeParams<T>& params, Shared& shared, const ValueCursor& value,
-                                                   int request) {
-    if (threadIdx.x % 32 != 0) return;
-    const QueryPlace place = QueryPlace::of(params, rowBegin(), blockIdx.z);
-#pragma unroll 1
-    for (int box = warp; box < queryBoxes; box += 2) {
-      const ValueCursor at = value.ahead(box);
-      ptx::arriveExpect(shared.valueFull[at.slot], boxBytes);
-      loadQueryBox(params, shared.values[at.slot], shared.valueFull[at.slot], place, request, box * boxTiles);
-    }
-  }
-
-  /** The same of rows that make no boxes, by all lanes. */
-  static __device__ __forceinline__ void copyBoxes(int warp, const DecodeParams<T>& params, Shared& shared, const ValueCursor& value,
-                                                   int request) {
-    const T* first = params.firstQuery(request, blockIdx.z);
-#pragma unroll 1
-    for (int box = warp; box < queryBoxes; box += 2) {
-      const ValueCursor at = value.ahead(box);
-      const T* source = first + box * boxTiles * tileColumns;
-      if (box < valueBoxes) {
-        copyTiles<boxTiles>(params, shared, shared.values[at.slot], source);
-      } else {
-        copyTiles<pageTiles - valueBoxes * boxTiles>(params, shared, shared.values[at.slot], source);
-      }
-    }
-    ptx::waitCopies();
-    __syncwarp();
-#pragma unroll 1
-    for (int box = warp; threadIdx.x % 32 == 0 && box < queryBoxes; box += 2) ptx::arrive(shared.valueFull[value.ahead(box).slot]);
-  }
-
-  /** The queries, ahead of the pages of each piece, by two warps. */
-  static __device__ void loadQueries(int warp, const DecodeParams<T>& params, Shared& shared, const ScheduleRow& row) {
-    if (params.hasQueryMap) ptx::prefetchTensorMap(&params.queryMap);
-    ValueCursor value;
-    uint32_t turn = 0;
-    forEachPageRun(params, row, [&](const PageRun& piece) {
-      if (piece.request != row.beginRequest) {
-        ptx::wait(shared.queryTurn, turn);
-        turn ^= 1;
-      }
-      params.hasQueryMap ? loadBoxes(warp, params, shared, value, piece.request)
-                         : copyBoxes(warp, params, shared, value, piece.request);
-      value = value.ahead(queryBoxes);
-      // What the pages of the piece take of the ring.
-      const int next = value.slot + (piece.endPage - piece.beginPage) * valueBoxes;
-      value = {next % Base::valueSlots, value.parity ^ (next / Base::valueSlots & 1)};
     });
   }
 

@@ -1,4 +1,5 @@
 #pragma once
+#include "../ptx/async-copy.cuh"
 #include "../ptx/math.cuh"
 #include "../ptx/matrix-store.cuh"
 #include "../ptx/matrix.cuh"
@@ -18,7 +19,9 @@ struct ManyRowsScores : ManyRows<T> {
   using Base::parityOf;
   using Base::queryBoxes;
   using Base::registerTiles;
+  using Base::boxBytes;
   using Base::rowBegin;
+  using Base::rowsPerCta;
   using Base::scoreTile;
   using Base::states;
   using Base::valueBoxes;
@@ -52,6 +55,45 @@ struct ManyRowsScores : ManyRows<T> {
   }
   /** Of the elements `step` · 16 columns further on. */
   static __device__ __forceinline__ uint32_t fragmentAt(uint32_t first, int step) { return first ^ (step * 32); }
+
+  /**
+   * Starts bringing a piece's queries into their place in the stream: those of the first one while the copying warps still wait
+   * for its length, and those that are no boxes.
+   */
+  static __device__ __forceinline__ void loadQueries(const DecodeParams<T>& params, Shared& shared, const ValueCursor& stream,
+                                                     int request) {
+    if (params.hasQueryMap) {
+      if (threadIdx.x % groupThreads == 0) {
+#pragma unroll 1
+        for (int box = 0; box < queryBoxes; box++) Base::loadQueries(params, shared, stream.ahead(box), request, box);
+      }
+      return;
+    }
+#pragma unroll 1
+    for (int tile = 0; tile < pageTiles; tile++) {
+      const ValueCursor at = stream.ahead(tile / boxTiles);
+      ptx::wait(shared.valueEmpty[at.slot], at.parity ^ 1);
+      copyTile(params, shared, shared.values[at.slot] + tile % boxTiles * tileBytes, request, tile);
+    }
+    ptx::waitCopies();
+    syncGroup();
+    const int box = threadIdx.x % groupThreads;
+    if (box < queryBoxes) ptx::arrive(shared.valueFull[stream.ahead(box).slot]);
+  }
+
+  /** A tile of the queries, K-major and swizzled; zeros past the last row. */
+  static __device__ __forceinline__ void copyTile(const DecodeParams<T>& params, const Shared& shared, uint8_t* target, int request,
+                                                  int tile) {
+    constexpr int chunks = tileColumns * sizeof(T) / 16;
+    const int chunk = threadIdx.x % chunks;
+    const T* source = params.firstQuery(request, blockIdx.z) + tile * tileColumns + chunk * 8;
+#pragma unroll 1
+    for (int row = threadIdx.x % groupThreads / chunks; row < rowsPerCta; row += groupThreads / chunks) {
+      const bool present = rowBegin() + row < params.rows();
+      const int64_t at = present ? shared.places[row].query : 0;
+      ptx::copyAsync16(target + row * 128 + ((chunk ^ row) & 7) * 16, source + at, present);
+    }
+  }
 
   /** Takes a piece's queries out of the stream: some tiles into registers, the others to their place in shared memory. */
   static __device__ __forceinline__ void takeQueries(Shared& shared, const ValueCursor& stream, uint32_t fragment,
@@ -244,7 +286,6 @@ struct ManyRowsScores : ManyRows<T> {
     uint32_t page = 0;
     uint32_t pieces = 0;
     int written = 0;
-    Queries q;
     Rows rows;
     rows.first = warp() * 16 + threadIdx.x % 32 / 4;
     rows.fragment = fragment();
@@ -253,6 +294,7 @@ struct ManyRowsScores : ManyRows<T> {
 #pragma unroll 1
     for (int request = row.beginRequest; request <= row.endRequest; request++) {
       const Piece piece = pieceOf(params, row, request);
+      Queries q;
 #pragma unroll
       for (int index = 0; index < 2; index++) {
         rows.visible[index] = params.visibleKeys(piece.length, shared.places[rows.first + 8 * index].token);
@@ -262,6 +304,7 @@ struct ManyRowsScores : ManyRows<T> {
       }
       rows.allVisible = __reduce_min_sync(~0u, min(rows.visible[0], rows.visible[1]));
       if (piece.beginPage < piece.endPage) {
+        if (request == row.beginRequest || !params.hasQueryMap) loadQueries(params, shared, value, request);
         takeQueries(shared, value, rows.fragment, q);
         value = value.ahead(queryBoxes);
       }

@@ -6,6 +6,7 @@
 #include "many-rows.h"
 #include "params.h"
 #include "pieces.cuh"
+#include "query-feed.cuh"
 #include "row-places.cuh"
 
 namespace polymla {
@@ -91,8 +92,6 @@ struct ManyRows {
     };
     ptx::MBarrier valueFull[valueSlots];
     ptx::MBarrier valueEmpty[valueSlots];
-    /** The boxes that a piece's queries will lie in are free. */
-    ptx::MBarrier queryTurn;
     ptx::MBarrier scoreFull[scoreSlots];
     ptx::MBarrier scoreEmpty[scoreSlots];
     /** A bit per 16 tokens: clear where the table entry lies outside the cache. */
@@ -103,6 +102,9 @@ struct ManyRows {
     ptx::MBarrier normFull[2];
     ptx::MBarrier normEmpty[2];
     RowPlaces places[rowsPerCta];
+    // Here for warps that have no registers for them.
+    ScheduleRow row;
+    QueryPlace queryPlace;
     /** A CTA's first and last piece are the ones that can be splits. */
     ptx::MBarrier splitWritten[2];
   };
@@ -112,7 +114,6 @@ struct ManyRows {
     constexpr int groupArrivals = groupWarps * ptx::arrivalsPerWarp;
     for (auto& barrier : shared.valueFull) ptx::init(barrier, 1);
     for (auto& barrier : shared.valueEmpty) ptx::init(barrier, groupArrivals);
-    ptx::init(shared.queryTurn, 1);
     for (auto& barrier : shared.scoreFull) ptx::init(barrier, 1);
     for (auto& barrier : shared.scoreEmpty) ptx::init(barrier, 2 * groupArrivals);
     for (auto& state : shared.state) {
@@ -127,6 +128,14 @@ struct ManyRows {
 
   static __device__ __forceinline__ int rowBegin() { return blockIdx.y * rowsPerCta; }
   static __device__ __forceinline__ void syncValueGroups() { ptx::syncThreads<1, valueThreads>(); }
+
+  /** Starts copying a box of queries into its place in the stream, once that is free; the last box's second tile becomes zeros. */
+  static __device__ __forceinline__ void loadQueries(const DecodeParams<T>& params, Shared& shared, const ValueCursor& at, int request,
+                                                     int box) {
+    ptx::wait(shared.valueEmpty[at.slot], at.parity ^ 1);
+    ptx::arriveExpect(shared.valueFull[at.slot], boxBytes);
+    loadQueryBox(params, shared.values[at.slot], shared.valueFull[at.slot], shared.queryPlace, request, box * boxTiles);
+  }
 
   /** The parities of a place that is used once per `Count` things. */
   template <int Count>

@@ -32,6 +32,8 @@ __global__ void __launch_bounds__(ManyRows<T>::threads, 1)
     shared.places[place] = RowPlaces::of(params, Kernel::rowBegin() + place);
   }
   if (row.beginRequest > row.endRequest) return;
+  if (threadIdx.x == 0) shared.row = row;
+  if (threadIdx.x == 32) shared.queryPlace = QueryPlace::of(params, Kernel::rowBegin(), blockIdx.z);
   // What the copying warps will ask for first.
   if (threadIdx.x == 3 * Kernel::groupThreads) ptx::prefetchLine(params.lengths + row.beginRequest);
   __syncthreads();
@@ -45,15 +47,13 @@ __global__ void __launch_bounds__(ManyRows<T>::threads, 1)
     ManyRowsValues<T>::template run<1>(params, shared, row);
   } else if (group == 2) {
     ptx::takeRegisters<Kernel::scoreRegisters>();
-    ManyRowsScores<T>::run(params, shared, row);
+    ManyRowsScores<T>::run(params, shared, shared.row);
   } else {
     ptx::giveRegisters<Kernel::feedRegisters>();
     const int warp = threadIdx.x % Kernel::groupThreads / 32;
     if (warp < 2) {
       Feed::loadPages(warp, maps, params, shared, row);
       if (warp == 1) Feed::announce(params, shared);
-    } else {
-      Feed::loadQueries(warp - 2, params, shared, row);
     }
   }
 }
