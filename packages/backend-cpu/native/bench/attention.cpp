@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <atomic>
-#include <barrier>
 #include <chrono>
 #include <cmath>
+#include <ctime>
 #include <thread>
+
+#include "../runtime/spin-lock.h"
 
 namespace polymla::cpu::bench {
 namespace {
@@ -16,6 +18,9 @@ constexpr int TILES = 32;
 constexpr int CHECKED_ROWS = 2;
 /** Keys that float64 checks at most: longer requests are checked by a shorter pass of the same kernel. */
 constexpr int64_t CHECKED_KEYS = 8192;
+
+/** Share of a pass that a thread may be without a processor. */
+constexpr double MOST_LOST = 0.02;
 
 struct FreeAligned {
   void operator()(std::byte *memory) const { std::free(memory); }
@@ -77,6 +82,41 @@ public:
   Memory state, gathered;
   std::vector<float> out, lse;
 };
+
+/** Where threads wait for each other, awake: waking takes as long as a part of a pass. */
+class Turn {
+public:
+  explicit Turn(int threads) : threads(threads) {}
+
+  /** Calls `last` on the thread that comes last. */
+  template <class Last> void wait(Last last) {
+    const int turn = turns.load();
+    if (waiting.fetch_add(1) + 1 == threads) {
+      last();
+      waiting.store(0);
+      turns.fetch_add(1);
+      return;
+    }
+    while (turns.load() == turn) pauseCpu();
+  }
+
+private:
+  const int threads;
+  std::atomic<int> waiting{0}, turns{0};
+};
+
+/** Processor time of the calling thread. */
+double processorSeconds() {
+  timespec time;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+}
+
+double medianOf(std::vector<double> &numbers) {
+  const auto middle = numbers.begin() + static_cast<std::ptrdiff_t>(numbers.size() / 2);
+  std::nth_element(numbers.begin(), middle, numbers.end());
+  return *middle;
+}
 
 /** Where the share of a thread begins. */
 int64_t shareBegin(int64_t keys, int threads, int thread) {
@@ -159,34 +199,54 @@ Measurement measure(const Kernels &kernels, const Cache &cache, uint32_t dtype, 
 
   const size_t pages = static_cast<size_t>((keys + PAGE_SIZE - 1) / PAGE_SIZE);
   const int64_t checkedKeys = std::min(keys, CHECKED_KEYS);
-  size_t first = 0;
+  const size_t passBytes = static_cast<size_t>(keys) * cache.tokenBytes(), cacheBytes = cache.pages() * PAGE_SIZE * cache.tokenBytes();
+  const size_t readBytes = passBytes / static_cast<size_t>(threads) / 64 * 64;
+  enum class Pass { Attend, Read, Check } pass = Pass::Attend;
+  size_t first = 0, readAt = 0;
   int64_t passKeys = keys;
   bool more = true;
-  double best = INFINITY, spent = 0, start = 0;
-  bool checking = false;
-  std::barrier ready(threads, [&]() noexcept { start = secondsNow(); });
-  std::barrier done(threads, [&]() noexcept {
-    if (checking) {
-      more = false;
-      return;
-    }
+  double spent = 0, start = 0;
+  std::atomic<bool> disturbed{false};
+  std::vector<double> attendTimes, readTimes;
+  Turn ready(threads), done(threads);
+  const auto settle = [&] {
     const double elapsed = secondsNow() - start;
-    best = std::min(best, elapsed);
     spent += elapsed;
-    first += pages;
-    if (first + pages > cache.pages()) first = 0;
-    if (spent >= seconds) {
-      checking = true;
+    const bool counts = !disturbed.exchange(false) || spent > 20 * seconds;
+    switch (pass) {
+    case Pass::Attend:
+      if (counts) attendTimes.push_back(elapsed);
+      first += pages;
+      if (first + pages > cache.pages()) first = 0;
+      pass = Pass::Read;
+      break;
+    case Pass::Read:
+      if (counts) readTimes.push_back(elapsed);
+      readAt += passBytes;
+      if (readAt + passBytes > cacheBytes) readAt = 0;
+      pass = Pass::Attend;
+      if (spent < seconds || readTimes.empty() || attendTimes.empty()) break;
+      pass = Pass::Check;
       first = 0;
       passKeys = checkedKeys;
+      break;
+    case Pass::Check: more = false;
     }
-  });
+  };
   const auto body = [&](int thread) {
     while (more) {
-      ready.arrive_and_wait();
-      workers[thread].run(first, shareBegin(passKeys, threads, thread),
-                          shareBegin(passKeys, threads, thread + 1));
-      done.arrive_and_wait();
+      ready.wait([&] { start = secondsNow(); });
+      const double began = processorSeconds(), beganAt = secondsNow();
+      if (pass == Pass::Read) {
+        volatile uint64_t sum = kernels.readAll(cache.begin() + readAt + readBytes * static_cast<size_t>(thread), readBytes);
+        (void)sum;
+      } else {
+        workers[thread].run(first, shareBegin(passKeys, threads, thread), shareBegin(passKeys, threads, thread + 1));
+      }
+      // Others had this processor meanwhile: such a pass does not count.
+      const double took = secondsNow() - beganAt;
+      if (took - (processorSeconds() - began) > MOST_LOST * took) disturbed = true;
+      done.wait(settle);
     }
   };
   std::vector<std::thread> others;
@@ -195,7 +255,9 @@ Measurement measure(const Kernels &kernels, const Cache &cache, uint32_t dtype, 
   for (std::thread &other : others) other.join();
 
   Measurement result{};
-  result.seconds = best;
+  result.seconds = *std::min_element(attendTimes.begin(), attendTimes.end());
+  result.medianSeconds = medianOf(attendTimes);
+  result.readSeconds = medianOf(readTimes);
   result.flop = 2.0 * rows * static_cast<double>(keys) * (dims + VALUE_DIM);
   result.bytes = static_cast<double>(keys) * static_cast<double>(cache.tokenBytes());
   check(workers, cache, queries, checkedKeys, result);

@@ -129,18 +129,6 @@ Peaks peaksOf(const Kernels &kernels, int threads) {
           bestSum(threads, [&](int) { return kernels.peakBf16(0.1); })};
 }
 
-/** What all threads read of the cache together, in bytes per second. */
-double readRate(const Kernels &kernels, const Cache &cache, int threads) {
-  const size_t bytes = cache.pages() * PAGE_SIZE * cache.tokenBytes() / threads / 4096 * 4096;
-  return bestSum(threads, [&](int thread) {
-    volatile uint64_t sum = 0;
-    const double start = secondsNow();
-    sum = kernels.readAll(cache.begin() + bytes * thread, bytes);
-    (void)sum;
-    return static_cast<double>(bytes) / (secondsNow() - start);
-  });
-}
-
 void run(const Options &options) {
   int isaCount;
   const Kernels *const *all = allKernels(&isaCount);
@@ -169,11 +157,9 @@ void run(const Options &options) {
         for (const int64_t keys : options.keys) {
           const size_t pages = static_cast<size_t>((keys + PAGE_SIZE - 1) / PAGE_SIZE);
           if (pages > cache.pages()) throw std::invalid_argument("--keys: the cache is smaller; see --cache");
-          // Neighbours of a virtual machine change what memory gives within seconds.
-          const double readBefore = readRate(kernels, cache, options.threads);
           const Measurement m = measure(kernels, cache, format.queryDtype, static_cast<int>(rows), keys,
                                         options.threads, options.seconds);
-          const double read = std::max(readBefore, readRate(kernels, cache, options.threads));
+          const double read = m.readBytesPerSecond();
           if (options.json) {
             std::printf("%s\n{\"isa\":\"%s\",\"format\":\"%s\",\"threads\":%d,\"rows\":%d,\"keys\":%lld,"
                         "\"flops\":%.4g,\"bytesPerSecond\":%.4g,\"outError\":%.3g,\"lseError\":%.3g,"

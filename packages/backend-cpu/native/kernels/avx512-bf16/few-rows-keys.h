@@ -26,13 +26,15 @@ constexpr int PAIR_HALF = 32;
  *   load<whole>(key, line, dims, low, high)  a line, or what there is of it: pairs of dims
  *   pairs<whole, half>(even, odd, line, dims, low, high)  half a line of two keys: pairs of keys, interleaved as
  *                    unpacking two vectors of words leaves them
+ *   hold()           keeps tables in registers, where there are any
  *   scaleGroup       numbers that share a scale, 0 without scales
  *
  * and those with scales, which `load` and `pairs` leave out,
  *
  *   codes            numbers that have one; what follows them has the scale 1
  *   exactScales      whether scales are powers of two
- *   readScales(tile, scales)  to [groups][TILE_KEYS], behind the last key any number; whether all are usual
+ *   readScales(tile, scales)  to [groups][TILE_KEYS], from the first key of a
+ *                    part on, behind the last one any number; whether all are usual
  */
 
 struct PairsOfBf16 {
@@ -41,6 +43,7 @@ struct PairsOfBf16 {
   static int position(int d) { return d; }
   static constexpr int codeBytes = 2;
   static int keyBytes(int dims) { return dims * 2; }
+  static void hold() {}
 
   /** Half a line, or what is left of it in a key of `dims`. */
   template <bool whole> static __m512i half(const std::byte *key, int half, int dims) {
@@ -55,7 +58,8 @@ struct PairsOfBf16 {
   }
   template <bool whole, int which>
   void pairs(const std::byte *even, const std::byte *odd, int line, int dims, __m512i &low, __m512i &high) const {
-    const __m512i a = half<whole>(even, 2 * line + which, dims), b = half<whole>(odd, 2 * line + which, dims);
+    __m512i a = half<whole>(even, 2 * line + which, dims), b = half<whole>(odd, 2 * line + which, dims);
+    asm("" : "+v"(a), "+v"(b)); // as for codes, below
     low = _mm512_unpacklo_epi16(a, b);
     high = _mm512_unpackhi_epi16(a, b);
   }
@@ -88,6 +92,7 @@ struct PairsOfE4m3 {
     const __m512i a = codesOf<whole>(even, line, dims), b = codesOf<whole>(odd, line, dims);
     decoder.decode(which == 0 ? _mm512_unpacklo_epi8(a, b) : _mm512_unpackhi_epi8(a, b), low, high);
   }
+  void hold() { decoder.hold(); }
   E4m3Decoder decoder;
 };
 
@@ -109,6 +114,7 @@ template <int groups, int groupSize, int ropeAt> struct PairsOfScaled {
     if (line < codes / PAIR_LINE) return e4m3.pairs<true, which>(even, odd, line, dims, low, high);
     PairsOfBf16().pairs<whole, which>(even + ropeAt, odd + ropeAt, 0, dims - codes, low, high);
   }
+  void hold() { e4m3.hold(); }
   PairsOfE4m3 e4m3;
 };
 
@@ -173,6 +179,7 @@ private:
 template <class Keys> struct PairsOfDecoded {
   static constexpr int scaleGroup = Keys::scaleGroup, codes = Keys::codes;
   static constexpr bool exactScales = Keys::exactScales;
+  static void hold() {}
 
   template <bool> void load(const std::byte *key, int line, int, __m512i &low, __m512i &high) const {
     PairsOfBf16().load<true>(key, line, 0, low, high);

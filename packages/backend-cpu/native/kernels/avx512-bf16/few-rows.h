@@ -53,8 +53,10 @@ public:
 
   void attend(const KeyTile *tiles, int count) const {
     for (int i = 0; i < count; i++) {
-      AheadLines ahead(tiles[i + 1 < count ? i + 1 : i], Keys::keyBytes(state.headDim), FETCHED, steps(tiles[i]), state.valueLines * ceilDiv(tiles[i].count, PART_KEYS));
-      take(tiles[i], ahead);
+      const KeyTile &next = tiles[i + 1 < count ? i + 1 : i];
+      const int blocks = state.valueLines * ceilDiv(tiles[i].count, PART_KEYS);
+      AheadLines ahead(tiles[i], next, Keys::keyBytes(state.headDim), FETCHED, steps(tiles[i]), blocks);
+      take(tiles[i], next, ahead);
     }
   }
 
@@ -86,10 +88,12 @@ private:
     else return 1;
   }();
   static constexpr int TILE_PAIRS = TILE_KEYS / 2;
+  /** Bytes of the scales of a key, where they are apart. */
+  static constexpr int SCALES = 8;
   /** Keys that are scored together. */
   static constexpr int KEYS = rows <= 4 ? 2 : 1;
   /** Of a key and row: the processor adds to one no faster than every sixth cycle. */
-  static constexpr int SUMS = KEYS * rows >= 8 ? 1 : 2;
+  static constexpr int SUMS = KEYS * rows >= 4 ? 1 : 2;
   /** Halves of a line of columns whose sums fit in registers. */
   static constexpr int HALVES = rows <= 4 ? 2 : 1;
   /** Lines of the next tile for each step of this one. */
@@ -115,48 +119,58 @@ private:
     return static_cast<int64_t>(ceilDiv(tile.count, KEYS)) * state.lines + static_cast<int64_t>(pairs) * state.valueLines * (2 / HALVES);
   }
 
-  void take(const KeyTile &tile, AheadLines &ahead) const {
-    if constexpr (SCALED) {
-      if (!Keys::readScales(tile, state.scales)) [[unlikely]] return takeDecoded(tile, ahead);
-    }
-    takeKeys(Keys(), tile, ahead);
-  }
-
-  template <class Source> void takeKeys(const Source &source, const KeyTile &tile, AheadLines &ahead) const {
+  void take(const KeyTile &tile, const KeyTile &next, AheadLines &ahead) const {
     for (int begin = 0; begin < tile.count; begin += PART_KEYS) {
-      const int end = begin + PART_KEYS < tile.count ? begin + PART_KEYS : tile.count;
-      for (int key = begin; key < end; key += KEYS) {
-        if (key + KEYS <= end) score<KEYS>(source, tile, key, ahead);
-        else score<1>(source, tile, key, ahead);
-      }
-      for (int row = 0; row < rows; row++) {
-        _mm512_store_ps(state.logits + row * TILE_KEYS + begin, sumsOf(state.products + row * 256));
-      }
-      weigh(tile, begin);
+      ahead.begin(begin);
       KeyTile part = tile;
       part.keys += begin * tile.stride;
-      part.count = end - begin;
-      for (int line = 0; line < state.valueLines; line++) {
-        const uint64_t *weights = state.weights + begin / 2;
-        if constexpr (SCALED) weights += line / (Keys::scaleGroup / PAIR_LINE) * rows * TILE_PAIRS;
-        if ((line + 1) * PAIR_LINE <= state.headDim) addLine<true>(source, part, line, weights, ahead);
-        else addLine<false>(source, part, line, weights, ahead);
+      part.count = std::min(tile.count - begin, PART_KEYS);
+      if constexpr (SCALED) {
+        if (tile.scales != nullptr) {
+          part.scales += begin * SCALES;
+          for (int byte = 0; byte < next.count * SCALES; byte += 64) __builtin_prefetch(next.scales + byte, 0, 2);
+        }
+        if (!Keys::readScales(part, state.scales + begin)) [[unlikely]] {
+          takeDecoded(tile, part, begin, ahead);
+          continue;
+        }
       }
+      takePart(Keys(), tile, part, begin, ahead);
     }
   }
 
-  /** A tile with scales that are not usual: its keys are decoded first, those numbers with their scales. */
-  [[gnu::noinline]] void takeDecoded(const KeyTile &tile, AheadLines &ahead) const {
+  /** @param part of the tile, from key `begin` on, as `source` reads them */
+  template <class Source>
+  void takePart(const Source &source, const KeyTile &tile, const KeyTile &part, int begin, AheadLines &ahead) const {
+    for (int key = 0; key < part.count; key += KEYS) {
+      if (key + KEYS <= part.count) score<KEYS>(source, part, key, state.scales + begin + key, ahead);
+      else score<1>(source, part, key, state.scales + begin + key, ahead);
+    }
+    for (int row = 0; row < rows; row++) {
+      _mm512_store_ps(state.logits + row * TILE_KEYS + begin, sumsOf(state.products + row * 256));
+    }
+    weigh(tile, begin);
+    for (int line = 0; line < state.valueLines; line++) {
+      const uint64_t *weights = state.weights + begin / 2;
+      if constexpr (SCALED) weights += line / (Keys::scaleGroup / PAIR_LINE) * rows * TILE_PAIRS;
+      if ((line + 1) * PAIR_LINE <= state.headDim) addLine<true>(source, part, line, weights, ahead);
+      else addLine<false>(source, part, line, weights, ahead);
+    }
+  }
+
+  /** A part with scales that are not usual: its keys are decoded first, those numbers with their scales. */
+  [[gnu::noinline]] void takeDecoded(const KeyTile &tile, const KeyTile &part, int begin, AheadLines &ahead) const {
     if constexpr (SCALED) {
       constexpr int lines = Keys::codes / PAIR_LINE + 1;
-      alignas(64) uint16_t decoded[TILE_KEYS * lines * PAIR_LINE];
+      alignas(64) uint16_t decoded[PART_KEYS * lines * PAIR_LINE];
       const Keys keys;
-      for (int k = 0; k < tile.count; k++) {
-        const std::byte *key = tile.keys + k * tile.stride;
+      float *scales = state.scales + begin;
+      for (int k = 0; k < part.count; k++) {
+        const std::byte *key = part.keys + k * part.stride;
         uint16_t *to = decoded + k * lines * PAIR_LINE;
         alignas(64) uint16_t natural[Keys::codes];
         for (int g = 0; g < GROUPS; g++) {
-          float &scale = state.scales[g * TILE_KEYS + k];
+          float &scale = scales[g * TILE_KEYS + k];
           const bool isUsual = std::fabs(scale) > SMALLEST_USUAL && std::fabs(scale) < LARGEST_USUAL;
           decodeScaled(keys.e4m3.decoder, key + g * Keys::scaleGroup, Keys::scaleGroup, isUsual ? 1 : scale,
                        reinterpret_cast<std::byte *>(natural + g * Keys::scaleGroup));
@@ -169,12 +183,12 @@ private:
         _mm512_store_si512(to + Keys::codes + PAIR_HALF, high);
       }
       for (int g = 0; g < GROUPS; g++) {
-        for (int k = tile.count; k < TILE_KEYS; k++) state.scales[g * TILE_KEYS + k] = 1;
+        for (int k = part.count; k < PART_KEYS; k++) scales[g * TILE_KEYS + k] = 1;
       }
-      KeyTile bf16 = tile;
+      KeyTile bf16 = part;
       bf16.keys = reinterpret_cast<const std::byte *>(decoded);
       bf16.stride = lines * PAIR_LINE * 2;
-      takeKeys(PairsOfDecoded<Keys>(), bf16, ahead);
+      takePart(PairsOfDecoded<Keys>(), tile, bf16, begin, ahead);
     }
   }
 
@@ -190,14 +204,16 @@ private:
     }
   };
 
-  /** Of `count` keys from `key` on. Sums over lanes are left to `sumsOf`. */
+  /** Of `count` keys from `key` on; `scales`: of the first one, [groups][TILE_KEYS]. Sums over lanes are left to `sumsOf`. */
   template <int count, class Source>
-  [[gnu::always_inline]] void score(const Source &source, const KeyTile &tile, int key, AheadLines &ahead) const {
+  [[gnu::always_inline]] void score(const Source &given, const KeyTile &tile, int key, const float *scales, AheadLines &ahead) const {
+    Source source = given;
+    source.hold();
     const std::byte *keys = tile.keys + key * tile.stride;
     const int whole = state.headDim / PAIR_LINE;
     Sums<count> sums;
     sums.clear();
-    float *products = state.products + key % 16 * 16;
+    float *products = state.products + key * 16;
     if constexpr (SCALED) {
       Sums<count> scaled;
       scaled.clear();
@@ -207,7 +223,7 @@ private:
         for (int line = 0; line < lines; line++) scoreLine<count, true>(source, keys, tile.stride, g * lines + line, sums, ahead);
 #pragma GCC unroll 4
         for (int k = 0; k < count; k++) {
-          const __m512 by = _mm512_set1_ps(state.scales[g * TILE_KEYS + key + k]);
+          const __m512 by = _mm512_set1_ps(scales[g * TILE_KEYS + k]);
 #pragma GCC unroll 8
           for (int r = 0; r < rows; r++) scaled.of[k][r][0] = _mm512_fmadd_ps(sums.total(k, r), by, scaled.of[k][r][0]);
         }
@@ -242,13 +258,14 @@ private:
     const uint16_t *q = state.queries + line * rows * PAIR_LINE;
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++) {
-      const __m512bh first = pairs(_mm512_load_si512(q + r * PAIR_LINE));
-      const __m512bh last = pairs(_mm512_load_si512(q + r * PAIR_LINE + PAIR_HALF));
+      __m512i first = _mm512_load_si512(q + r * PAIR_LINE), last = _mm512_load_si512(q + r * PAIR_LINE + PAIR_HALF);
+      // GCC loads once more for each product.
+      asm("" : "+v"(first), "+v"(last));
 #pragma GCC unroll 4
       for (int k = 0; k < count; k++) {
         auto &sum = sums.of[k][r];
-        sum[0] = _mm512_dpbf16_ps(sum[0], pairs(low[k]), first);
-        sum[SUMS - 1] = _mm512_dpbf16_ps(sum[SUMS - 1], pairs(high[k]), last);
+        sum[0] = _mm512_dpbf16_ps(sum[0], pairs(low[k]), pairs(first));
+        sum[SUMS - 1] = _mm512_dpbf16_ps(sum[SUMS - 1], pairs(high[k]), pairs(last));
       }
     }
   }
@@ -268,7 +285,8 @@ private:
 
   template <bool whole, int from, int halves, class Source>
   void addHalves(const Source &given, const KeyTile &tile, int line, const uint64_t *weights, float *out, AheadLines &ahead) const {
-    const Source source = given; // tables in registers
+    Source source = given;
+    source.hold();
     __m512 sums[halves][rows][2];
 #pragma GCC unroll 32
     for (int i = 0; i < halves * rows * 2; i++) (&sums[0][0][0])[i] = _mm512_load_ps(out + i * 16);

@@ -39,18 +39,28 @@ struct E4m3Decoder {
   __m512i low0 = _mm512_load_si512(E4M3_TABLE.low), low1 = _mm512_load_si512(E4M3_TABLE.low + 64);
   __m512i high0 = _mm512_load_si512(E4M3_TABLE.high), high1 = _mm512_load_si512(E4M3_TABLE.high + 64);
 
+  /** GCC reads them from memory once more for each use, unless it cannot know what they hold. */
+  void hold() { asm("" : "+v"(low0), "+v"(low1), "+v"(high0), "+v"(high1)); }
+
   /** Such that interleaving low and high bytes, which keeps to 128-bit lanes, leaves numbers in order. */
   static __m512i prepare(__m512i codes) {
     return _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 4, 1, 5, 2, 6, 3, 7), codes);
   }
   void decode(__m512i prepared, __m512i &first, __m512i &last) const {
-    const __m512i low = _mm512_permutex2var_epi8(low0, prepared, low1);
-    const __m512i magnitude = _mm512_permutex2var_epi8(high0, prepared, high1);
+    const __m512i low = lookUp(low0, low1, prepared);
+    const __m512i magnitude = lookUp(high0, high1, prepared);
     // magnitude | (prepared & 0x80)
     const __m512i high =
         _mm512_ternarylogic_epi64(magnitude, prepared, _mm512_set1_epi8(static_cast<char>(0x80)), 0xf8);
     first = _mm512_unpacklo_epi8(low, high);
     last = _mm512_unpackhi_epi8(low, high);
+  }
+
+private:
+  /** Overwrites a copy of the indices, which costs nothing; GCC prefers to overwrite the table and to read it again. */
+  static __m512i lookUp(__m512i first, __m512i last, __m512i indices) {
+    asm("vpermi2b %2, %1, %0" : "+v"(indices) : "v"(first), "v"(last));
+    return indices;
   }
 };
 

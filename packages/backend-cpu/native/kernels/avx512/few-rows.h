@@ -94,10 +94,11 @@ private:
     constexpr int keys = rows <= 4 ? 2 : 1; // scored together
     const int blocks = ceilDiv(state.valueLines, BLOCK);
     const int64_t steps = int64_t{ceilDiv(tile.count, keys)} * state.lines + int64_t{tile.count} * blocks;
-    AheadLines ahead(next, state.headDim * Keys::lineBytes / LINE, 1, steps, blocks * ceilDiv(tile.count, PART_KEYS));
+    AheadLines ahead(tile, next, state.headDim * Keys::lineBytes / LINE, 1, steps, blocks * ceilDiv(tile.count, PART_KEYS));
     const auto rescale = [&](int row, float factor) { rescaleRow(row, factor); };
     for (int begin = 0; begin < tile.count; begin += PART_KEYS) {
       const int end = begin + PART_KEYS < tile.count ? begin + PART_KEYS : tile.count;
+      ahead.begin(begin);
       for (int key = begin; key < end; key += keys) {
         if (key + keys <= end) scoreInPlace<keys>(tile, key, ahead);
         else scoreInPlace<1>(tile, key, ahead);
