@@ -38,28 +38,21 @@ bool direct(uint32_t format, Compute compute) {
   }
 }
 
-/** Keys in f32 need no conversion, and the portable kernel reads them about as fast. */
-bool few(int rows, Compute compute) { return rows <= FEW_ROWS && compute != Compute::F32; }
+bool few(int rows) { return rows <= FEW_ROWS; }
 /** Both kinds of states begin with rows, head dim, value dim and compute type. */
-bool few(const void *state) {
-  const auto &shape = *static_cast<const FewRowsState *>(state);
-  return few(shape.rows, shape.compute);
-}
+bool few(const void *state) { return few(static_cast<const FewRowsState *>(state)->rows); }
 FewRowsState &fewRows(void *state) { return *static_cast<FewRowsState *>(state); }
 
 /** A state for many rows may be begun with few. */
 size_t stateBytes(int rows, int headDim, int valueDim, Compute compute) {
-  size_t bytes = 0;
-  if (compute != Compute::F32) {
-    FewRowsState state;
-    bytes = layOutFewRows(state, nullptr, std::min(rows, FEW_ROWS), headDim, valueDim, compute);
-  }
-  if (few(rows, compute)) return bytes;
+  FewRowsState state;
+  const size_t bytes = layOutFewRows(state, nullptr, std::min(rows, FEW_ROWS), headDim, valueDim, compute);
+  if (few(rows)) return bytes;
   return std::max(bytes, ManyRows::stateBytes(rows, headDim, valueDim, compute));
 }
 
 void begin(void *memory, const Queries &queries, Compute compute) {
-  if (!few(queries.count, compute)) return ManyRows::begin(memory, queries, compute);
+  if (!few(queries.count)) return ManyRows::begin(memory, queries, compute);
   FewRowsState &state = *new (memory) FewRowsState;
   layOutFewRows(state, static_cast<std::byte *>(memory), queries.count, queries.headDim, queries.valueDim, compute);
   withFewRows(state, [&](auto attention) { attention.begin(queries); });

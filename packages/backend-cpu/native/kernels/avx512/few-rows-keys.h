@@ -49,6 +49,23 @@ struct StagedF32 {
   }
 };
 
+struct FewF32 {
+  using Values = FewF32;
+  static constexpr bool staged = false, wholeTiles = true;
+  static constexpr int group = 16;
+  static constexpr float scale = 1;
+  static int position(int d) { return d; }
+  static int positions(int dims) { return (dims + LINE - 1) / LINE * LINE; }
+  static constexpr int lineBytes = 128;
+  static Line load(const std::byte *key, int line, bool whole) {
+    const std::byte *at = key + line * LINE * 4;
+    return {_mm512_loadu_ps(at), whole ? _mm512_loadu_ps(at + 64) : _mm512_setzero_ps()};
+  }
+  template <class F> static void forLines(const std::byte *key, const std::byte *, int dims, F f) {
+    forLinesInPlace<FewF32>(key, dims, f);
+  }
+};
+
 struct FewF16 {
   using Values = FewF16;
   static constexpr bool staged = false, wholeTiles = true;
@@ -209,7 +226,7 @@ template <class F> inline void withFewKeys(Compute compute, F f) {
   case Compute::E4m3: return f(FewE4m3{});
   case Compute::Fp8With656: return f(FewFp8With656{});
   case Compute::Fp8With584: return f(FewFp8With584{});
-  case Compute::F32: return; // see avx512.cpp
+  case Compute::F32: return f(FewF32{});
   }
 }
 

@@ -76,6 +76,7 @@ private:
   static constexpr int GROUP = Keys::group;
   static constexpr int VECTORS = (rows * GROUP + 15) / 16;
   static constexpr int LANES = VECTORS * 16;
+  static constexpr int FETCHED = Keys::lineBytes / 64; // cache lines of the next tile for each step, of whole tiles
   static constexpr int BLOCK = rows > 4 ? 1 : 2; // lines of values whose sums fit in registers
   using Group = KeyGroup<GROUP>;
   friend void takeInGroups<GROUP, FewRows>(FewRows &, const KeyTile *, int);
@@ -94,7 +95,7 @@ private:
     constexpr int keys = rows <= 4 ? 2 : 1; // scored together
     const int blocks = ceilDiv(state.valueLines, BLOCK);
     const int64_t steps = int64_t{ceilDiv(tile.count, keys)} * state.lines + int64_t{tile.count} * blocks;
-    AheadLines ahead(tile, next, state.headDim * Keys::lineBytes / LINE, 1, steps, blocks * ceilDiv(tile.count, PART_KEYS));
+    AheadLines ahead(tile, next, state.headDim * Keys::lineBytes / LINE, FETCHED, steps, blocks * ceilDiv(tile.count, PART_KEYS));
     const auto rescale = [&](int row, float factor) { rescaleRow(row, factor); };
     for (int begin = 0; begin < tile.count; begin += PART_KEYS) {
       const int end = begin + PART_KEYS < tile.count ? begin + PART_KEYS : tile.count;
@@ -128,7 +129,7 @@ private:
       Line numbers[keys];
 #pragma GCC unroll 2
       for (int k = 0; k < keys; k++) numbers[k] = Keys::load(at + k * tile.stride, line, isWhole);
-      ahead.template fetch<1>();
+      ahead.template fetch<FETCHED>();
       const float *q = state.queries + line * rows * LINE;
 #pragma GCC unroll 8
       for (int r = 0; r < rows; r++) {
@@ -160,7 +161,7 @@ private:
     for (int i = 0; i < lines * rows * 2; i++) (&sums[0][0][0])[i] = _mm512_load_ps(out + i * 16);
     const std::byte *at = tile.keys + begin * tile.stride;
     for (int k = begin; k < end; k++, at += tile.stride) {
-      ahead.template fetch<1>();
+      ahead.template fetch<FETCHED>();
       __m512 weights[rows];
 #pragma GCC unroll 8
       for (int r = 0; r < rows; r++) weights[r] = _mm512_set1_ps(state.logits[r * TILE_KEYS + k]);
