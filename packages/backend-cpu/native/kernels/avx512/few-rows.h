@@ -133,7 +133,9 @@ private:
       const float *q = state.queries + line * rows * LINE;
 #pragma GCC unroll 8
       for (int r = 0; r < rows; r++) {
-        const __m512 first = _mm512_load_ps(q + r * LINE), last = _mm512_load_ps(q + r * LINE + 16);
+        __m512 first = _mm512_load_ps(q + r * LINE), last = _mm512_load_ps(q + r * LINE + 16);
+        // GCC loads once more for each product.
+        asm("" : "+v"(first), "+v"(last));
 #pragma GCC unroll 2
         for (int k = 0; k < keys; k++) {
           sums[k][r][0] = _mm512_fmadd_ps(numbers[k].first, first, sums[k][r][0]);
