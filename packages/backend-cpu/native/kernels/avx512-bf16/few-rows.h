@@ -211,6 +211,7 @@ private:
     source.hold();
     const std::byte *keys = tile.keys + key * tile.stride;
     const int whole = state.headDim / PAIR_LINE;
+    AheadLines::Steps fetch = ahead.steps;
     Sums<count> sums;
     sums.clear();
     float *products = state.products + key * 16;
@@ -220,7 +221,7 @@ private:
       constexpr int lines = Keys::scaleGroup / PAIR_LINE;
       for (int g = 0; g < GROUPS; g++) {
 #pragma GCC unroll 2
-        for (int line = 0; line < lines; line++) scoreLine<count, true>(source, keys, tile.stride, g * lines + line, sums, ahead);
+        for (int line = 0; line < lines; line++) scoreLine<count, true>(source, keys, tile.stride, g * lines + line, sums, fetch);
 #pragma GCC unroll 4
         for (int k = 0; k < count; k++) {
           const __m512 by = _mm512_set1_ps(scales[g * TILE_KEYS + k]);
@@ -229,7 +230,7 @@ private:
         }
         sums.clear();
       }
-      if (state.headDim > Keys::codes) scoreLine<count, false>(source, keys, tile.stride, GROUPS * lines, sums, ahead);
+      if (state.headDim > Keys::codes) scoreLine<count, false>(source, keys, tile.stride, GROUPS * lines, sums, fetch);
 #pragma GCC unroll 4
       for (int k = 0; k < count; k++) {
 #pragma GCC unroll 8
@@ -238,23 +239,24 @@ private:
         }
       }
     } else {
-      for (int line = 0; line < whole; line++) scoreLine<count, true>(source, keys, tile.stride, line, sums, ahead);
-      if (whole < state.lines) scoreLine<count, false>(source, keys, tile.stride, whole, sums, ahead);
+      for (int line = 0; line < whole; line++) scoreLine<count, true>(source, keys, tile.stride, line, sums, fetch);
+      if (whole < state.lines) scoreLine<count, false>(source, keys, tile.stride, whole, sums, fetch);
 #pragma GCC unroll 4
       for (int k = 0; k < count; k++) {
 #pragma GCC unroll 8
         for (int r = 0; r < rows; r++) _mm512_store_ps(products + r * 256 + k * 16, sums.total(k, r));
       }
     }
+    ahead.steps = fetch;
   }
 
   template <int count, bool whole, class Source>
   [[gnu::always_inline]] void scoreLine(const Source &source, const std::byte *keys, int64_t stride, int line, Sums<count> &sums,
-                                        AheadLines &ahead) const {
+                                        AheadLines::Steps &fetch) const {
     __m512i low[count], high[count];
 #pragma GCC unroll 4
     for (int k = 0; k < count; k++) source.template load<whole>(keys + k * stride, line, state.headDim, low[k], high[k]);
-    ahead.template fetch<FETCHED>();
+    fetch.template fetch<FETCHED>();
     const uint16_t *q = state.queries + line * rows * PAIR_LINE;
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++) {
@@ -290,11 +292,12 @@ private:
     __m512 sums[halves][rows][2];
 #pragma GCC unroll 32
     for (int i = 0; i < halves * rows * 2; i++) (&sums[0][0][0])[i] = _mm512_load_ps(out + i * 16);
+    AheadLines::Steps fetch = ahead.steps;
     const std::byte *even = tile.keys;
     for (int left = tile.count; left > 0; left -= 2, even += 2 * tile.stride, weights++) {
       // A key without a partner has one of weight 0.
       const std::byte *odd = left == 1 ? even : even + tile.stride;
-      ahead.template fetch<FETCHED>();
+      fetch.template fetch<FETCHED>();
       __m512i low[halves], high[halves];
       source.template pairs<whole, from>(even, odd, line, state.headDim, low[0], high[0]);
       if constexpr (halves == 2) source.template pairs<whole, 1>(even, odd, line, state.headDim, low[1], high[1]);
@@ -308,6 +311,7 @@ private:
         }
       }
     }
+    ahead.steps = fetch;
 #pragma GCC unroll 32
     for (int i = 0; i < halves * rows * 2; i++) _mm512_store_ps(out + i * 16, (&sums[0][0][0])[i]);
   }

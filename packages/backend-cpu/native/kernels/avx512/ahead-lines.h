@@ -15,37 +15,50 @@ namespace {
  */
 class AheadLines {
 public:
-  /** @param lines that a step fetches; what the steps leave is for `blocks` calls of `rest`. */
-  AheadLines(const KeyTile &tile, const KeyTile &next, int keyBytes, int lines, int64_t steps, int blocks)
-      : keys(tile.keys), stride(tile.stride), bytes(int64_t{tile.count} * tile.stride), next(next.keys), at(next.keys) {
+  /** @param lines that each of `count` steps fetches; what they leave is for `blocks` calls of `rest`. */
+  AheadLines(const KeyTile &tile, const KeyTile &next, int keyBytes, int lines, int64_t count, int blocks)
+      : steps{next.keys, next.keys, next.keys, 0}, keys(tile.keys), stride(tile.stride),
+        bytes(int64_t{tile.count} * tile.stride), next(next.keys) {
     if (tile.stride - keyBytes >= 64 || next.stride - keyBytes >= 64) return;
     const int64_t all = int64_t{next.count} * next.stride;
-    perStep = std::min(all / steps, int64_t{lines} * 64);
-    perBlock = static_cast<int>((all - perStep * steps) / 64 / blocks);
+    steps.bytes = std::min(all / count, int64_t{lines} * 64);
+    perBlock = static_cast<int>((all - steps.bytes * count) / 64 / blocks);
     begin(0);
   }
 
   /** Before work on the tile's keys from `key` on. */
   void begin(int key) {
-    again = place(key * stride + bytes / 2);
-    last = place(key * stride + bytes / 4);
+    steps.again = place(key * stride + bytes / 2);
+    steps.last = place(key * stride + bytes / 4);
   }
 
-  /** GCC drops calls of a function that only fetches, unless it inlines them. */
-  template <int lines> [[gnu::always_inline]] void fetch() {
+  /** Where the steps are. Loops take a copy, which stays in registers, and put it back. */
+  struct Steps {
+    const std::byte *at, *again, *last;
+    int64_t bytes;
+
+    /** GCC drops calls of a function that only fetches, unless it inlines them. */
+    template <int lines> [[gnu::always_inline]] void fetch() {
 #pragma GCC unroll 4
-    for (int line = 0; line < lines; line++) fetchLine(line * 64);
-    at += perStep;
-    again += perStep;
-    last += perStep;
-  }
+      for (int line = 0; line < lines; line++) fetchLine(line * 64);
+      advance(bytes);
+    }
+    [[gnu::always_inline]] void fetchLine(int offset) const {
+      __builtin_prefetch(at + offset, 0, 2);
+      __builtin_prefetch(again + offset, 0, 2);
+      __builtin_prefetch(last + offset, 0, 2);
+    }
+    [[gnu::always_inline]] void advance(int64_t by) {
+      at += by;
+      again += by;
+      last += by;
+    }
+  } steps;
 
   [[gnu::always_inline]] void rest() {
     for (int line = 0; line < perBlock; line++) {
-      fetchLine(0);
-      at += 64;
-      again += 64;
-      last += 64;
+      steps.fetchLine(0);
+      steps.advance(64);
     }
   }
 
@@ -53,18 +66,10 @@ private:
   /** Of what follows the first key of the tile by so many bytes. */
   const std::byte *place(int64_t offset) const { return offset < bytes ? keys + offset : next + (offset - bytes); }
 
-  [[gnu::always_inline]] void fetchLine(int offset) const {
-    __builtin_prefetch(at + offset, 0, 2);
-    __builtin_prefetch(again + offset, 0, 2);
-    __builtin_prefetch(last + offset, 0, 2);
-  }
-
   const std::byte *keys;
   int64_t stride, bytes;
   const std::byte *next;
-  const std::byte *at, *again = nullptr, *last = nullptr;
-  int64_t perStep = 0; // bytes
-  int perBlock = 0;    // lines
+  int perBlock = 0; // lines
 };
 
 } // namespace

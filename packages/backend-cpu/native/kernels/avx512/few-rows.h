@@ -125,11 +125,12 @@ private:
     __m512 sums[keys][rows][2];
 #pragma GCC unroll 32
     for (int i = 0; i < keys * rows * 2; i++) (&sums[0][0][0])[i] = _mm512_setzero_ps();
+    AheadLines::Steps fetch = ahead.steps;
     const auto take = [&](int line, bool isWhole) __attribute__((always_inline)) {
       Line numbers[keys];
 #pragma GCC unroll 2
       for (int k = 0; k < keys; k++) numbers[k] = Keys::load(at + k * tile.stride, line, isWhole);
-      ahead.template fetch<FETCHED>();
+      fetch.template fetch<FETCHED>();
       const float *q = state.queries + line * rows * LINE;
 #pragma GCC unroll 8
       for (int r = 0; r < rows; r++) {
@@ -145,6 +146,7 @@ private:
     };
     for (int line = 0; line < whole; line++) take(line, true);
     if (whole < state.lines) take(whole, false);
+    ahead.steps = fetch;
 #pragma GCC unroll 2
     for (int k = 0; k < keys; k++) {
 #pragma GCC unroll 8
@@ -162,8 +164,9 @@ private:
 #pragma GCC unroll 32
     for (int i = 0; i < lines * rows * 2; i++) (&sums[0][0][0])[i] = _mm512_load_ps(out + i * 16);
     const std::byte *at = tile.keys + begin * tile.stride;
+    AheadLines::Steps fetch = ahead.steps;
     for (int k = begin; k < end; k++, at += tile.stride) {
-      ahead.template fetch<FETCHED>();
+      fetch.template fetch<FETCHED>();
       __m512 weights[rows];
 #pragma GCC unroll 8
       for (int r = 0; r < rows; r++) weights[r] = _mm512_set1_ps(state.logits[r * TILE_KEYS + k]);
@@ -177,6 +180,7 @@ private:
         }
       }
     }
+    ahead.steps = fetch;
 #pragma GCC unroll 32
     for (int i = 0; i < lines * rows * 2; i++) _mm512_store_ps(out + i * 16, (&sums[0][0][0])[i]);
   }
