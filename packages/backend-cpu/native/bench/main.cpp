@@ -9,8 +9,8 @@
 #include "attention.h"
 
 /*
- * Rates of the kernels beside the peaks of the machine, measured in the same run. Options, lists separated by
- * commas:
+ * Rates of the kernels beside the peaks of the machine, measured in the same run: flop/s of the best pass; bytes per second
+ * as a median, beside the median of passes in between that only read. Options, lists separated by commas:
  *
  *   --isa avx512-bf16,…    default: all that this processor runs
  *   --format bf16,e4m3,…   of the cache; queries are bf16, or of the cache's type for f16 and f32
