@@ -49,13 +49,17 @@ struct StagedF32 {
   }
 };
 
-struct FewF32 {
-  using Values = FewF32;
+/** Keys whose dims stay in order. */
+struct FewInOrder {
   static constexpr bool staged = false, wholeTiles = true;
   static constexpr int group = 16;
   static constexpr float scale = 1;
   static int position(int d) { return d; }
   static int positions(int dims) { return (dims + LINE - 1) / LINE * LINE; }
+};
+
+struct FewF32 : FewInOrder {
+  using Values = FewF32;
   static constexpr int lineBytes = 128;
   static Line load(const std::byte *key, int line, bool whole) {
     const std::byte *at = key + line * LINE * 4;
@@ -66,13 +70,8 @@ struct FewF32 {
   }
 };
 
-struct FewF16 {
+struct FewF16 : FewInOrder {
   using Values = FewF16;
-  static constexpr bool staged = false, wholeTiles = true;
-  static constexpr int group = 16;
-  static constexpr float scale = 1;
-  static int position(int d) { return d; }
-  static int positions(int dims) { return (dims + LINE - 1) / LINE * LINE; }
   static constexpr int lineBytes = 64;
   static Line load(const std::byte *key, int line, bool whole) {
     const auto at = reinterpret_cast<const __m256i *>(key + line * LINE * 2);
