@@ -67,6 +67,7 @@ template <class T, class Tiles> struct AttendShared {
     RowBlock rows;
     int32_t tileWithGaps[lists];              ///< the tile that keys are missing of, or another one
     bool missing[lists][Tiles::keys];
+    bool raises[2];                           ///< whether a tile's weights need new references; of tiles in turn
     float partial[Tiles::keyGroups][Tiles::rows];
     float factor[Tiles::rows];
     float largest[Tiles::rows];

@@ -4,8 +4,11 @@
 
 namespace polymla {
 
-/** Results are corrected only when logits have grown by a factor of 2^8: weights stay far from overflow in any type. */
-constexpr float mostGrowth = 8;
+/**
+ * Weights are relative to references that are raised only where a thread's weights in a row add up to more than this: they
+ * stay far from overflow in any type, and most tiles need neither maxima nor corrections.
+ */
+constexpr float mostWeight = 256;
 
 /**
  * A block's work on pieces of requests: softmax over tiles of keys as they come, after FlashAttention. A tile of keys
@@ -55,6 +58,7 @@ public:
     if (threadIndex() == 0) {
       rest_.piece = piece;
       rest_.rows = rows;
+      rest_.raises[0] = false;
     }
     feed_.begin();
     syncBlock();
@@ -302,26 +306,27 @@ private:
     }
   }
 
+  using Weights = float[rowsEach][M::rows];
+
   PMLA_DEVICE void addTile(int tile) {
     Logits found = {};
+    Weights sums = {};
     const Where at = here();
-    if (at.isAmongLogits()) {
-      if (at.hasLogits()) computeLogits(at, tile, found);
-      PMLA_UNROLL
-      for (int t = 0; t < rowsEach; t++) {
-        PMLA_UNROLL
-        for (int r = 0; r < M::rows; r++) {
-          float largest = minusInfinity;
-          eachOf(found, t, r, [&](float value) { largest = fmaxf(largest, value); });
-          largest = overRow(largest, false);
-          if (at.leads()) rest_.partial[at.keyGroup][at.rowInBlock(t, r)] = largest;
-        }
-      }
+    if (at.hasLogits()) {
+      computeLogits(at, tile, found);
+      if (weigh(at, found, sums)) rest_.raises[tile % 2] = true;
     }
     syncBlock();
-    if (at.hasLogits()) weigh(found);
-    syncBlock();
-    correct();
+    if (threadIndex() == 0) rest_.raises[(tile + 1) % 2] = false;
+    if (rest_.raises[tile % 2]) {
+      raise(at, found, sums);
+      correct();
+    }
+    PMLA_UNROLL
+    for (int t = 0; t < rowsEach; t++) {
+      PMLA_UNROLL
+      for (int r = 0; r < M::rows; r++) total_[t][r] += sums[t][r];
+    }
     if constexpr (Hook::wide) {
       static_assert(valueTiles % teams == 0);
       M::template multiplyColumns<rowTiles, valueTilesEach>(results_.sums, weights(), feed_.tile(tile), here().team * valueTilesEach * 16);
@@ -346,36 +351,72 @@ private:
     if (moved) results_.multiply(factors);
   }
 
-  /** Makes weights of logits. */
-  PMLA_DEVICE void weigh(Logits &found) {
-    const Where at = here();
+  /** Makes weights of logits, and their sums. @returns whether they need new references */
+  PMLA_DEVICE bool weigh(const Where &at, Logits &found, Weights &sums) {
+    bool high = p_.maxLogits != nullptr;
     PMLA_UNROLL
     for (int t = 0; t < rowsEach; t++) {
+      float weights[keysEach][M::values];
       PMLA_UNROLL
       for (int r = 0; r < M::rows; r++) {
-        const int row = at.rowInBlock(t, r);
-        float largest = minusInfinity;
-        PMLA_UNROLL
-        for (int g = 0; g < keyGroups; g++) largest = fmaxf(largest, rest_.partial[g][row]);
-        float factor = 1;
-        if (largest > reference_[t][r] + mostGrowth) {
-          factor = powerOf2(reference_[t][r] - largest);
-          reference_[t][r] = largest;
-          total_[t][r] *= factor;
-        }
         // Nothing seen yet: any finite number will do.
-        const float reference = reference_[t][r] == minusInfinity ? 0 : reference_[t][r];
-        eachOf(found, t, r, [&](float &value) {
-          value = powerOf2(value - reference);
-          total_[t][r] += value;
-        });
-        if (!at.leads() || at.keyGroup != 0) continue;
-        rest_.factor[row] = factor;
-        if (p_.maxLogits != nullptr) rest_.largest[row] = fmaxf(rest_.largest[row], largest);
+        const bool first = reference_[t][r] == minusInfinity;
+        const float reference = first ? 0 : reference_[t][r];
+        float sum = 0;
+        PMLA_UNROLL
+        for (int u = 0; u < keysEach; u++) {
+          PMLA_UNROLL
+          for (int i = 0; i < M::values; i++) {
+            if (M::rowIndex(i) == r) sum += weights[u][i] = powerOf2(found[t][u][i] - reference);
+          }
+        }
+        high = high || sum > (first ? -1 : mostWeight);
+        sums[t][r] = sum;
       }
       PMLA_UNROLL
-      for (int u = 0; u < keysEach; u++) storeWeights(at, found[t][u], t, at.keyInTile(u));
+      for (int u = 0; u < keysEach; u++) storeWeights(at, weights[u], t, at.keyInTile(u));
     }
+    return high;
+  }
+
+  /** Raises references to the greatest logits so far, and weighs again. Leaves the factors of what was summed. */
+  PMLA_DEVICE void raise(const Where &at, Logits &found, Weights &sums) {
+    if (at.isAmongLogits()) {
+      PMLA_UNROLL
+      for (int t = 0; t < rowsEach; t++) {
+        PMLA_UNROLL
+        for (int r = 0; r < M::rows; r++) {
+          float largest = minusInfinity;
+          eachOf(found, t, r, [&](float value) { largest = fmaxf(largest, value); });
+          largest = overRow(largest, false);
+          if (at.leads()) rest_.partial[at.keyGroup][at.rowInBlock(t, r)] = largest;
+        }
+      }
+    }
+    syncBlock();
+    if (at.hasLogits()) {
+      PMLA_UNROLL
+      for (int t = 0; t < rowsEach; t++) {
+        PMLA_UNROLL
+        for (int r = 0; r < M::rows; r++) {
+          const int row = at.rowInBlock(t, r);
+          float largest = minusInfinity;
+          PMLA_UNROLL
+          for (int g = 0; g < keyGroups; g++) largest = fmaxf(largest, rest_.partial[g][row]);
+          float factor = 1;
+          if (largest > reference_[t][r]) {
+            factor = powerOf2(reference_[t][r] - largest);
+            reference_[t][r] = largest;
+            total_[t][r] *= factor;
+          }
+          if (!at.leads() || at.keyGroup != 0) continue;
+          rest_.factor[row] = factor;
+          if (p_.maxLogits != nullptr) rest_.largest[row] = fmaxf(rest_.largest[row], largest);
+        }
+      }
+      weigh(at, found, sums);
+    }
+    syncBlock();
   }
 
   PMLA_DEVICE void storeWeights(const Where &at, const float (&found)[M::values], int t, int key) {
