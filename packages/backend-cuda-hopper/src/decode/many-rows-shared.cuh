@@ -33,7 +33,7 @@ struct RingCursor {
  *
  * What a page waits for is the time that a copy takes, so the shared memory is a ring in which pages, and the queries of
  * the next request ahead of them, are on their way as early as possible: boxes of two 64-column tiles through `values`,
- * the columns that are no values through `scoreTiles`, whose place P then takes. More than half of the queries are kept in
+ * the columns that are no values through `scoreTiles`, whose place P then takes. Two thirds of the queries are kept in
  * registers to make room for it.
  *
  * Both products at once would take as long as one after the other, and leave nothing to do during the next softmax: a
