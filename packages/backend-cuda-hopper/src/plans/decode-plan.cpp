@@ -160,10 +160,10 @@ class DecodePlan : public Plan {
 
   /** Engines use few buffers for queries: mostly the map is the last one again. */
   void mapQueries(DecodeParams<T>& params) {
-    const QueryPlace place{params.q, params.queryRequestStride, params.queryTokenStride, params.queryHeadStride};
-    if (place != queryPlace_) {
+    const QuerySource source{params.q, params.queryRequestStride, params.queryTokenStride, params.queryHeadStride};
+    if (source != querySource_) {
       queryMap_ = queryMapOf(params, problem_.max_batch, Kernel::queryBox(params.rowBlock, params.headDim));
-      queryPlace_ = place;
+      querySource_ = source;
     }
     params.hasQueryMap = queryMap_.has_value();
     if (params.hasQueryMap) params.queryMap = *queryMap_;
@@ -208,8 +208,8 @@ class DecodePlan : public Plan {
   const DecodeShape shape_;
   const Counters counters_;
   std::unordered_map<const void*, typename Kernel::Maps> maps_;
-  using QueryPlace = std::tuple<const void*, int64_t, int64_t, int64_t>;
-  QueryPlace queryPlace_{};  ///< of the last launch
+  using QuerySource = std::tuple<const void*, int64_t, int64_t, int64_t>;
+  QuerySource querySource_{};  ///< of the last launch
   std::optional<CUtensorMap> queryMap_;
   pmla_load load_{};  ///< of the last choice
   int64_t overhead_ = 0;

@@ -11,7 +11,7 @@ using namespace polymla;
 namespace {
 
 struct Fixture {
-  const pmla_library* library = nullptr;
+  const pmla_library* table = nullptr;
   pmla_device device = nullptr;
   pmla_stream stream = nullptr;
   pmla_event event = nullptr;
@@ -36,12 +36,12 @@ Fixture openFixture() {
   pmla_host host{};
   host.size = sizeof host;
   host.abi_major = PMLA_ABI_MAJOR;
-  EXPECT(pmla_library_v1(&host, &fixture.library, nullptr) == PMLA_OK);
-  EXPECT(fixture.library->open(0, nullptr, 0, &fixture.device, &fixture.error) == PMLA_OK);
-  EXPECT(fixture.library->stream_new(fixture.device, nullptr, &fixture.stream, &fixture.error) == PMLA_OK);
-  EXPECT(fixture.library->event_new(fixture.device, &fixture.event, &fixture.error) == PMLA_OK);
+  EXPECT(pmla_library_v1(&host, &fixture.table, nullptr) == PMLA_OK);
+  EXPECT(fixture.table->open(0, nullptr, 0, &fixture.device, &fixture.error) == PMLA_OK);
+  EXPECT(fixture.table->stream_new(fixture.device, nullptr, &fixture.stream, &fixture.error) == PMLA_OK);
+  EXPECT(fixture.table->event_new(fixture.device, &fixture.event, &fixture.error) == PMLA_OK);
   const pmla_merge_states_problem problem = mergeProblem();
-  EXPECT(fixture.library->plan_new(fixture.device, reinterpret_cast<const pmla_problem*>(&problem), &fixture.plan, &fixture.error) == PMLA_OK);
+  EXPECT(fixture.table->plan_new(fixture.device, reinterpret_cast<const pmla_problem*>(&problem), &fixture.plan, &fixture.error) == PMLA_OK);
   return fixture;
 }
 
@@ -57,9 +57,9 @@ void enqueueMerge(Fixture& fixture) {
   args.lses_strides[0] = args.lses_strides[1] = 7;
   args.lses_strides[2] = 1;
   args.out = numbers + 128;
-  EXPECT(fixture.library->merge_states(fixture.plan, fixture.stream, &args, &fixture.error) == PMLA_OK);
-  EXPECT(fixture.library->event_record(fixture.event, fixture.stream, &fixture.error) == PMLA_OK);
-  EXPECT(fixture.library->event_query(fixture.event, &fixture.error) == PMLA_NOT_READY);
+  EXPECT(fixture.table->merge_states(fixture.plan, fixture.stream, &args, &fixture.error) == PMLA_OK);
+  EXPECT(fixture.table->event_record(fixture.event, fixture.stream, &fixture.error) == PMLA_OK);
+  EXPECT(fixture.table->event_query(fixture.event, &fixture.error) == PMLA_NOT_READY);
 }
 
 bool says(const Fixture& fixture, const char* words) {
@@ -74,7 +74,7 @@ void checkFault() {
   emulation::hold(true);
   enqueueMerge(fixture);
   emulation::fail(cudaErrorIllegalAddress);
-  EXPECT(fixture.library->event_query(fixture.event, &fixture.error) == PMLA_DEVICE_LOST);
+  EXPECT(fixture.table->event_query(fixture.event, &fixture.error) == PMLA_DEVICE_LOST);
   EXPECT(fixture.error.status == PMLA_DEVICE_LOST && fixture.error.native_code == cudaErrorIllegalAddress);
   EXPECT(says(fixture, "cudaEventQuery") && says(fixture, "merge_states") && says(fixture, "heads 7"));
   EXPECT(fixture.error.fix[0] != 0);
@@ -83,12 +83,12 @@ void checkFault() {
   emulation::fail(cudaSuccess);
   const std::string first = fixture.error.message;
   void* memory = nullptr;
-  EXPECT(fixture.library->alloc(fixture.device, 256, &memory, &fixture.error) == PMLA_DEVICE_LOST && first == fixture.error.message);
-  EXPECT(fixture.library->event_record(fixture.event, fixture.stream, &fixture.error) == PMLA_DEVICE_LOST && first == fixture.error.message);
-  fixture.library->plan_free(fixture.plan);
-  fixture.library->event_free(fixture.event);
-  fixture.library->stream_free(fixture.stream);
-  fixture.library->close(fixture.device);
+  EXPECT(fixture.table->alloc(fixture.device, 256, &memory, &fixture.error) == PMLA_DEVICE_LOST && first == fixture.error.message);
+  EXPECT(fixture.table->event_record(fixture.event, fixture.stream, &fixture.error) == PMLA_DEVICE_LOST && first == fixture.error.message);
+  fixture.table->plan_free(fixture.plan);
+  fixture.table->event_free(fixture.event);
+  fixture.table->stream_free(fixture.stream);
+  fixture.table->close(fixture.device);
   emulation::hold(false);
   EXPECT(emulation::contexts() == 0);
 }
@@ -97,14 +97,14 @@ void checkFault() {
 void checkRecovery() {
   Fixture fixture = openFixture();
   void* memory = nullptr;
-  EXPECT(fixture.library->alloc(fixture.device, uint64_t{1} << 50, &memory, &fixture.error) == PMLA_OUT_OF_MEMORY);
+  EXPECT(fixture.table->alloc(fixture.device, uint64_t{1} << 50, &memory, &fixture.error) == PMLA_OUT_OF_MEMORY);
   EXPECT(says(fixture, "1125899906842624 bytes were asked for"));
-  EXPECT(fixture.library->alloc(fixture.device, 256, &memory, &fixture.error) == PMLA_OK);
-  fixture.library->release(fixture.device, memory);
-  fixture.library->plan_free(fixture.plan);
-  fixture.library->event_free(fixture.event);
-  fixture.library->stream_free(fixture.stream);
-  fixture.library->close(fixture.device);
+  EXPECT(fixture.table->alloc(fixture.device, 256, &memory, &fixture.error) == PMLA_OK);
+  fixture.table->release(fixture.device, memory);
+  fixture.table->plan_free(fixture.plan);
+  fixture.table->event_free(fixture.event);
+  fixture.table->stream_free(fixture.stream);
+  fixture.table->close(fixture.device);
 }
 
 }  // namespace
