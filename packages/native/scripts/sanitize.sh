@@ -22,7 +22,9 @@ case $kind in
   thread)
     flags=thread
     preload=("$(runtime libtsan.so)")
-    export TSAN_OPTIONS="exitcode=66:halt_on_error=0:suppressions=$PWD/scripts/tsan-suppressions.txt"
+    # Node is built without ThreadSanitizer, which therefore sees only half of how its own threads agree: what Node's code
+    # does to memory is passed over, its locks count.
+    export TSAN_OPTIONS=exitcode=66:halt_on_error=0:ignore_noninstrumented_modules=1
     ;;
   *)
     echo "expected address or thread, found $kind" >&2
