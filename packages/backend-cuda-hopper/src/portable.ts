@@ -1,4 +1,10 @@
-import { type Backend, type DeviceInfo, isPolymlaError } from '@polymla/core'
+import {
+  type Backend,
+  type DeviceInfo,
+  isPolymlaError,
+  type UnavailableReason,
+  unavailableReason,
+} from '@polymla/core'
 
 /** The portable kernels for NVIDIA GPUs, as `@polymla/backend-vendor` has them; null where that package is not installed. */
 export async function portableKernels(): Promise<Backend | null> {
@@ -47,7 +53,7 @@ export function withPortable(hopper: Backend, load: () => Promise<Backend | null
 type Probed = {
   readonly backend: Backend | null
   readonly found: readonly DeviceInfo[]
-  readonly reason: Extract<DeviceInfo, { available: false }>['reason'] | null
+  readonly reason: UnavailableReason | null
 }
 
 async function probed(load: () => Promise<Backend | null>): Promise<Probed> {
@@ -56,11 +62,6 @@ async function probed(load: () => Promise<Backend | null>): Promise<Probed> {
     return { backend, found: (await backend?.probe()) ?? [], reason: null }
   } catch (error) {
     if (!isPolymlaError(error)) throw error
-    const { code, message, fix = '' } = error
-    return {
-      backend: null,
-      found: [],
-      reason: { code, message: fix ? message.slice(0, -`. ${fix}`.length) : message, fix },
-    }
+    return { backend: null, found: [], reason: unavailableReason(error, '') }
   }
 }

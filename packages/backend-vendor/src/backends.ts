@@ -3,9 +3,8 @@ import {
   type Backend,
   type DeviceInfo,
   defineBackend,
-  isPolymlaError,
   PolymlaError,
-  type UnavailableReason,
+  unavailableReason,
 } from '@polymla/core'
 import { isSecureProcess, nativeBackend } from '@polymla/native'
 import { builtLibrary, lookupRoots } from './installed.js'
@@ -105,7 +104,14 @@ function* namedPlugins(
 function unusable(mistakes: readonly unknown[]): Backend {
   const devices = mistakes.map((mistake, i): DeviceInfo => {
     const id = mistakes.length === 1 ? 'vendor' : `vendor:${i}`
-    return { id, name: 'A plugin', arch: 'unknown', score: 0, available: false, reason: reasonOf(mistake) }
+    return {
+      id,
+      name: 'A plugin',
+      arch: 'unknown',
+      score: 0,
+      available: false,
+      reason: unavailableReason(mistake, `Correct ${VARIABLE}`),
+    }
   })
   return defineBackend({
     name: 'vendor',
@@ -113,11 +119,4 @@ function unusable(mistakes: readonly unknown[]): Backend {
     probe: async () => devices,
     open: () => Promise.reject(mistakes[0]),
   })
-}
-
-function reasonOf(mistake: unknown): UnavailableReason {
-  const message = mistake instanceof Error ? mistake.message : String(mistake)
-  const { code = 'POLYMLA_BACKEND_LOAD_FAILED', fix } = isPolymlaError(mistake) ? mistake : {}
-  if (fix === undefined) return { code, message, fix: `Correct ${VARIABLE}` }
-  return { code, message: message.slice(0, -`. ${fix}`.length), fix }
 }

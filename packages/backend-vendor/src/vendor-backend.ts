@@ -1,5 +1,12 @@
 import { existsSync } from 'node:fs'
-import { API_VERSION, type Backend, defineBackend, isPolymlaError, PolymlaError } from '@polymla/core'
+import {
+  API_VERSION,
+  type Backend,
+  defineBackend,
+  isPolymlaError,
+  PolymlaError,
+  unavailableReason,
+} from '@polymla/core'
 import { type NativeBackendOptions, nativeBackend } from '@polymla/native'
 import { builtLibrary, installedPort } from './installed.js'
 import type { Source } from './source.js'
@@ -62,8 +69,8 @@ export function backendOf(name: string, find: () => Source, given: VendorBackend
 function withRuntime(error: unknown, runtime: string): unknown {
   if (runtime === '' || !isPolymlaError(error) || !error.expected?.endsWith('which it is linked against'))
     return error
-  const { code, message, fix = '', path, expected, found } = error
-  return new PolymlaError(code, message.slice(0, -`. ${fix}`.length), {
+  const { code, path, expected, found } = error
+  return new PolymlaError(code, unavailableReason(error, '').message, {
     fix: `Install ${runtime}, or start Node with LD_LIBRARY_PATH naming the folder of its libraries`,
     ...(path !== undefined && { path }),
     ...(expected !== undefined && { expected }),

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, describe as group, it } from 'vitest'
-import { describe, invalidArgument, inWords, isPolymlaError, PolymlaError } from './errors.js'
+import { describe, invalidArgument, inWords, isPolymlaError, PolymlaError, withArticle } from './errors.js'
 
 group('PolymlaError', () => {
   it('carries its details and says the fix in its message', () => {
@@ -77,4 +77,16 @@ group('describe', () => {
 it('quotes a string that was found, not words about what was found', () => {
   expect(invalidArgument('format', 'a format', 'fp4').message).toBe('format: expected a format, found "fp4"')
   expect(invalidArgument('q', 'shape [2]', inWords('[3]')).message).toBe('q: expected shape [2], found [3]')
+})
+
+it.each([
+  'a bf16 tensor',
+  'an f32 tensor',
+  'an e4m3 tensor',
+  'an i32 tensor',
+  'a u8 tensor',
+  'an Int32Array',
+  'a Uint16Array',
+])('says %s', (text) => {
+  expect(withArticle(text.replace(/^an? /, ''))).toBe(text)
 })

@@ -91,6 +91,14 @@ export function invalidArgument(path: string, expected: string, found: unknown, 
   })
 }
 
+/** The error for a handle that is used too late. `what` names it, `when` says after what. */
+export function disposedError(what: string, device: string, when = 'it was disposed'): PolymlaError {
+  return new PolymlaError('POLYMLA_DISPOSED', `${what} was used after ${when}`, {
+    device,
+    fix: 'Dispose of it after the last call that uses it',
+  })
+}
+
 /** Text that says in words what was found, as opposed to a string that was found: it is not quoted. */
 class InWords {
   readonly text: string
@@ -120,8 +128,13 @@ export function describe(value: unknown): string {
   // Builds put an underscore before the name of a class that mentions itself.
   const type =
     typeof name === 'string' && name !== '' ? clip(name.replace(/^_/, '')) : 'null-prototype object'
-  if (!ArrayBuffer.isView(value)) return `${/^[aeiou]/i.test(type) ? 'an' : 'a'} ${type}`
+  if (!ArrayBuffer.isView(value)) return withArticle(type)
   return `${type}(${(value as { length?: number }).length ?? value.byteLength})`
+}
+
+/** A noun with its article, as it is spoken: an f32 tensor, an Int32Array, a u8 tensor. */
+export function withArticle(noun: string): string {
+  return `${/^(?:[aeio]|f\d)/i.test(noun) ? 'an' : 'a'} ${noun}`
 }
 
 function isPlain(value: unknown): boolean {

@@ -54,6 +54,7 @@ const LEVELS: readonly NativeLogLevel[] = ['debug', 'info', 'warn', 'error']
  * unusable device with its reason.
  */
 export function nativeBackend(given: NativeBackendOptions): Backend {
+  if (given === null || typeof given !== 'object') throw invalidArgument('options', 'an object', given)
   const { name, library, origin = 'user', sha256, options = {}, logger, ids, isolate } = given
   if (typeof library !== 'string') throw invalidArgument('library', 'the path of a shared library', library)
   for (const [key, value] of Object.entries(options)) {

@@ -73,8 +73,8 @@ class GridRig {
   readonly #dtype: Half
   readonly #device: Device
   readonly #oracle: Device
-  readonly #cache: Tensor
-  readonly #queries: Tensor
+  readonly #cache: Tensor<Half>
+  readonly #queries: Tensor<Half>
   readonly #random = new Random(1, 'dense grid')
 
   constructor(dtype: Half, device: Device, oracle: Device) {
@@ -102,7 +102,7 @@ class GridRig {
     expect(wrong).toEqual([])
   }
 
-  #fill(pool: Tensor): void {
+  #fill(pool: Tensor<Half>): void {
     const block = normalArray(this.#random, this.#dtype, 2 ** 24 - 3, 0.1, 1)
     for (let begin = 0; begin < pool.size; begin += block.length) {
       const end = Math.min(begin + block.length, pool.size)
@@ -146,7 +146,7 @@ class GridRig {
       using lse = device.empty({ shape: lseShape, dtype: 'f32' })
       out.fillBytes(NAN)
       lse.fillBytes(NAN)
-      const wrapped = (tensor: Tensor, shape: readonly number[]) =>
+      const wrapped = (tensor: Tensor<Half>, shape: readonly number[]) =>
         own ? tensor : device.wrap({ pointer: tensor.pointer as bigint, shape, dtype, owner: tensor })
       plan.update(step)
       plan.run({ q: wrapped(q, shape), cache: device.adoptKvStorage(wrapped(pages, view), layout), out, lse })

@@ -49,7 +49,7 @@ describe.skipIf(gpu === null)(`long requests and large caches${skipped}`, { time
     const shape = [batch, 1, heads, 576]
     using q = device.upload(normalArray(random, 'bf16', batch * heads * 576, 0.5), { shape, dtype: 'bf16' })
     await device.synchronize()
-    const run = async (on: Device, outDtype: 'bf16' | 'f32', queries: Tensor, cache: Tensor) => {
+    const run = async (on: Device, outDtype: 'bf16' | 'f32', queries: Tensor<'bf16'>, cache: Tensor) => {
       const blockTableWidth = table.length / batch
       const options = {
         maxBatch: batch,

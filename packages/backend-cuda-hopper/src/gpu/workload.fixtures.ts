@@ -13,7 +13,7 @@ export interface Workload extends Disposable {
   readonly cache: Tensor
   readonly layout: KvLayout
   readonly table: Int32Array
-  readonly out: Tensor
+  readonly out: Tensor<'bf16'>
   readonly lse: Tensor<'f32'>
   update(lengths: readonly number[]): void
   run(): void

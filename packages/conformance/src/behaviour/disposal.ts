@@ -65,7 +65,7 @@ export const disposalCases: readonly Case[] = [
       cache.tensor.write(inputs.storage)
       plan.update({ seqlens, blockTable })
       rig.poisonOutputs()
-      plan.run({ q, cache, out: rig.out.tensor, lse: rig.lse?.tensor as never })
+      plan.run({ q, cache, out: rig.out.tensor, lse: rig.lse?.tensor ?? null })
       for (const handle of [plan, q, cache]) handle.dispose()
       for (let i = 0; i < 3; i++) {
         const garbage = device.empty({ shape: [inputs.storage.length], dtype: 'bf16' })

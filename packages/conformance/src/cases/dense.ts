@@ -1,4 +1,11 @@
-import { type DecodePlan, isPolymlaError, type KvStorage, type Stream, type Tensor } from '@polymla/core'
+import {
+  type DecodePlan,
+  type FloatDType,
+  isPolymlaError,
+  type KvStorage,
+  type Stream,
+  type Tensor,
+} from '@polymla/core'
 import { type Comparison, compareBits, indexIn } from '../compare.js'
 import { type DenseInputs, denseEmptyRows, denseOracle } from '../oracle/dense.js'
 import { chooseRows, type ExpectedRows } from '../oracle/rows.js'
@@ -90,11 +97,11 @@ export function singleRequest(inputs: DenseInputs, request: number): DenseInputs
 export class DenseRig {
   readonly inputs: DenseInputs
   readonly plan: DecodePlan
-  readonly q: Tensor
+  readonly q: Tensor<FloatDType>
   readonly cache: KvStorage
   readonly outShape: readonly number[]
-  readonly out: GuardedOutput
-  readonly lse: GuardedOutput | null
+  readonly out: GuardedOutput<FloatDType>
+  readonly lse: GuardedOutput<'f32'> | null
   readonly #bench: Bench
   readonly #tables: DenseSpec['tables']
 
@@ -148,7 +155,7 @@ export class DenseRig {
       q: this.q,
       cache: this.cache,
       out: this.out.tensor,
-      lse: (this.lse?.tensor ?? null) as Tensor<'f32'> | null,
+      lse: this.lse?.tensor ?? null,
       descaleQ,
       descaleK,
       ...on(stream),

@@ -19,21 +19,21 @@ const GUARD_BYTES = 1024
 const POISON = 0xff
 
 /** An output tensor in the middle of a poisoned one. */
-export interface GuardedOutput {
-  readonly tensor: Tensor
+export interface GuardedOutput<D extends DType> {
+  readonly tensor: Tensor<D>
   /** Makes everything NaN again, in the stream's order. */
   poison(stream?: Stream): void
   /** The output; throws when something was written around it. */
-  download(stream?: Stream): Promise<HostArray>
+  download(stream?: Stream): Promise<HostArray<D>>
 }
 
 /** Memory for an output, all NaN, with guards on both sides that no kernel may touch. */
-export function guardedOutput(
+export function guardedOutput<D extends DType>(
   bench: Bench,
   name: string,
-  dtype: DType,
+  dtype: D,
   shape: readonly number[],
-): GuardedOutput {
+): GuardedOutput<D> {
   const count = shape.reduce((a, b) => a * b, 1)
   const guard = GUARD_BYTES / itemSize(dtype)
   const flat = bench.own(bench.device.empty({ shape: [count + 2 * guard], dtype }))
@@ -44,13 +44,13 @@ export function guardedOutput(
     poison,
     async download(stream) {
       const signal = bench.signal ? { signal: bench.signal } : {}
-      const all = (await flat.download({ ...on(stream), ...signal })) as HostArray
+      const all: HostArray = await flat.download({ ...on(stream), ...signal })
       const bytes = bytesOf(all)
       for (const begin of [0, bytes.length - GUARD_BYTES]) {
         const touched = bytes.subarray(begin, begin + GUARD_BYTES).findIndex((byte) => byte !== POISON)
         check(touched < 0, `${name}: memory ${begin === 0 ? 'before' : 'after'} the tensor was written to`)
       }
-      return all.subarray(guard, guard + count) as HostArray
+      return all.subarray(guard, guard + count) as HostArray<D>
     },
   }
 }

@@ -1,4 +1,4 @@
-import { type MergeStatesProblem, mergeStatesProblem, type Tensor } from '@polymla/core'
+import { type MergeStatesProblem, mergeStatesProblem } from '@polymla/core'
 import { type MergeInputs, mergeOracle } from '../oracle/merge-states.js'
 import { normalArray, type Random } from '../random.js'
 import { mergeTolerance } from '../tolerances.js'
@@ -68,7 +68,7 @@ export function mergeCase(given: Partial<MergeSpec>): Case {
         outs: place(bench, dtype, [parts, batch, queryTokens, heads, valueDim], inputs.outs),
         lses: place(bench, 'f32', [parts, batch, heads, queryTokens], inputs.lses),
         out: out.tensor,
-        lse: (lse?.tensor ?? null) as Tensor<'f32'> | null,
+        lse: lse?.tensor ?? null,
       })
       const downloads = Promise.all([out.download(), lse?.download() ?? null])
       const expected = bench.shared('rows', () => mergeOracle(inputs))

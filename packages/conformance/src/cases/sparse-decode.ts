@@ -1,4 +1,5 @@
 import {
+  type FloatDType,
   isPolymlaError,
   type KvStorage,
   type SparseDecodePlan,
@@ -47,11 +48,11 @@ function expectedRows(inputs: SparseInputs, budget: number, random: Random): Exp
 export class SparseRig {
   readonly inputs: SparseInputs
   readonly plan: SparseDecodePlan
-  readonly out: GuardedOutput
-  readonly lse: GuardedOutput | null
+  readonly out: GuardedOutput<FloatDType>
+  readonly lse: GuardedOutput<'f32'> | null
   readonly #bench: Bench
   readonly #lengthsOn: SparseSpec['lengthsOn']
-  readonly #q: Tensor
+  readonly #q: Tensor<FloatDType>
   readonly #cache: KvStorage
   readonly #extraCache: KvStorage | null
   readonly #indices: Tensor<'i32'>
@@ -112,7 +113,7 @@ export class SparseRig {
       extraCache: this.#extraCache,
       extraIndices: this.#extraIndices,
       out: this.out.tensor,
-      lse: (this.lse?.tensor ?? null) as Tensor<'f32'> | null,
+      lse: this.lse?.tensor ?? null,
       descaleK: this.inputs.descaleK,
       ...on(stream),
       ...change,

@@ -1,4 +1,4 @@
-import type { Stream, Tensor } from '@polymla/core'
+import type { FloatDType, Stream } from '@polymla/core'
 import { chooseRows } from '../oracle/rows.js'
 import { type PrefillInputs, prefillOracle, prefillVisible } from '../oracle/sparse-prefill.js'
 import { TOLERANCES } from '../tolerances.js'
@@ -35,9 +35,9 @@ export class PrefillRig {
   readonly inputs: PrefillInputs
   readonly #bench: Bench
   readonly #tensors: Omit<Parameters<Bench['device']['sparsePrefill']>[0], 'stream'>
-  readonly #out: GuardedOutput
-  readonly #lse: GuardedOutput | null
-  readonly #maxLogits: GuardedOutput | null
+  readonly #out: GuardedOutput<FloatDType>
+  readonly #lse: GuardedOutput<'f32'> | null
+  readonly #maxLogits: GuardedOutput<'f32'> | null
 
   constructor(bench: Bench, inputs: PrefillInputs, placement: Pick<PrefillSpec, 'strided' | 'lse'>) {
     const { queryTokens, heads, keys, headDim, valueDim, topk, dtype, outDtype, softmaxScale } =
@@ -58,8 +58,8 @@ export class PrefillRig {
       topkLength: inputs.topkLength && upload(bench, 'i32', [queryTokens], inputs.topkLength),
       sink: inputs.sink && upload(bench, 'f32', [heads], inputs.sink),
       out: this.#out.tensor,
-      lse: (this.#lse?.tensor ?? null) as Tensor<'f32'> | null,
-      maxLogits: (this.#maxLogits?.tensor ?? null) as Tensor<'f32'> | null,
+      lse: this.#lse?.tensor ?? null,
+      maxLogits: this.#maxLogits?.tensor ?? null,
     }
   }
 

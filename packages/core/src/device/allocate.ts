@@ -1,5 +1,5 @@
 import { type DType, itemSize } from '../dtype/index.js'
-import { PolymlaError } from '../errors.js'
+import { PolymlaError, withArticle } from '../errors.js'
 import { contiguousStrides, elementSpan } from '../tensor/shape.js'
 import { Tensor, type TensorStorage } from '../tensor/tensor.js'
 import type { DeviceContext } from './context.js'
@@ -20,6 +20,7 @@ export function allocate(
   if (!Number.isSafeInteger(bytes)) {
     throw new PolymlaError('POLYMLA_OUT_OF_MEMORY', `${what} is larger than any device`, {
       device: context.id,
+      fix: 'Use a smaller shape',
     })
   }
   const buffer = context.backend.alloc(Math.max(bytes, 1))
@@ -51,7 +52,7 @@ export function newTensor<D extends DType>(
   strides: readonly number[] = contiguousStrides(shape),
 ): Tensor<D> {
   const bytes = elementSpan(shape, strides) * itemSize(dtype)
-  const storage = allocate(context, bytes, `a ${dtype} tensor [${shape.join(', ')}]`)
+  const storage = allocate(context, bytes, withArticle(`${dtype} tensor [${shape.join(', ')}]`))
   return new Tensor(storage, dtype, Object.freeze([...shape]), Object.freeze([...strides]), 0, true)
 }
 

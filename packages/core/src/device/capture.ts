@@ -1,5 +1,5 @@
 import type { BackendGraph, BackendPlan, BackendStream } from '../backend/index.js'
-import { invalidArgument, PolymlaError } from '../errors.js'
+import { disposedError, invalidArgument, PolymlaError } from '../errors.js'
 import { object } from '../problem/checks.js'
 import type { Tensor } from '../tensor/tensor.js'
 import type { DeviceContext } from './context.js'
@@ -84,11 +84,7 @@ export class Graph {
    * in it was updated to another batch size or its cache moved on, `POLYMLA_DISPOSED` when a tensor or plan in it is gone.
    */
   replay(options: { stream?: Stream } = {}): void {
-    if (this.#disposed) {
-      throw new PolymlaError('POLYMLA_DISPOSED', 'the graph was used after it was disposed', {
-        device: this.#context.id,
-      })
-    }
+    if (this.#disposed) throw disposedError('the graph', this.#context.id)
     const stream = this.#context.streamFor(object('options', options).stream)
     this.#context.notCapturing('graph.replay')
     const { calls, tensors, plans } = this.#captured

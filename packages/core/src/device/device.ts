@@ -1,5 +1,5 @@
 import type { DeviceInfo, DevicePeaks } from '../backend/index.js'
-import { DTYPES, type DType, type HostArray, itemSize } from '../dtype/index.js'
+import { DTYPES, type DType, type HostData, itemSize } from '../dtype/index.js'
 import { invalidArgument, PolymlaError } from '../errors.js'
 import {
   type KvLayoutOptions,
@@ -17,7 +17,7 @@ import { type SparsePrefillInput, sparsePrefill } from '../ops/sparse-prefill.js
 import { checkStorageTensor } from '../ops/tensor-args.js'
 import { DecodePlan } from '../plan/decode-plan.js'
 import { SparseDecodePlan } from '../plan/sparse-decode-plan.js'
-import { object, oneOf } from '../problem/checks.js'
+import { options as known, oneOf } from '../problem/checks.js'
 import {
   type DecodeOptions,
   decodeProblem,
@@ -89,13 +89,14 @@ export class Device {
 
   /** A row-major tensor of uninitialised memory. Throws `POLYMLA_OUT_OF_MEMORY`. */
   empty<D extends DType>(options: { shape: readonly number[]; dtype: D }): Tensor<D> {
-    const { dtype, shape } = object('options', options)
+    const { dtype, shape } = known('options', options, ['shape', 'dtype'])
     return newTensor(this.#context, checkDType(dtype), checkShape('shape', shape))
   }
 
   /** A row-major tensor of zeros. */
   zeros<D extends DType>(options: { shape: readonly number[]; dtype: D; stream?: Stream }): Tensor<D> {
-    return filled(this.empty(options), (tensor) => tensor.fillBytes(0, options))
+    const { shape, dtype, ...onStream } = known('options', options, ['shape', 'dtype', 'stream'])
+    return filled(this.empty({ shape, dtype }), (tensor) => tensor.fillBytes(0, onStream))
   }
 
   /**
@@ -103,12 +104,12 @@ export class Device {
    * has it) and e4m3 (`Uint8Array`). The data is the caller's again when the call returns.
    */
   upload<D extends DType>(
-    data: HostArray<D> | ArrayBufferView,
+    data: HostData<D>,
     options: { shape: readonly number[]; dtype: D; stream?: Stream },
   ): Tensor<D> {
-    const { dtype, shape } = object('options', options)
+    const { shape, dtype, ...onStream } = known('options', options, ['shape', 'dtype', 'stream'])
     hostBytes('data', data, checkDType(dtype), elementCount(checkShape('shape', shape)))
-    return filled(this.empty(options), (tensor) => tensor.write(data, options))
+    return filled(this.empty({ shape, dtype }), (tensor) => tensor.write(data, onStream))
   }
 
   /**
@@ -131,7 +132,13 @@ export class Device {
         fix: 'Upload the data instead',
       })
     }
-    const { pointer, dtype, owner } = object('options', options)
+    const { pointer, dtype, owner } = known('options', options, [
+      'pointer',
+      'shape',
+      'dtype',
+      'strides',
+      'owner',
+    ])
     const size = itemSize(checkDType(dtype))
     if (typeof pointer !== 'bigint' || pointer <= 0n || pointer >= 2n ** 64n || pointer % BigInt(size) > 0n) {
       throw invalidArgument('pointer', `a device address, a bigint > 0 and a multiple of ${size}`, pointer)
@@ -240,7 +247,7 @@ export class Device {
    * downloads and host-side plan updates cannot be captured and throw `POLYMLA_CAPTURE_ILLEGAL`.
    */
   capture(work: (stream: Stream) => void, options: { stream?: Stream } = {}): Graph {
-    return capture(this.#context, work, object('options', options).stream)
+    return capture(this.#context, work, known('options', options, ['stream']).stream)
   }
 
   /** Resolves when the default stream is empty. */

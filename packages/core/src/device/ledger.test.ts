@@ -22,8 +22,8 @@ describe('leaks', () => {
     for (const shape of [[3], [4]]) device.empty({ shape, dtype: 'f32' })
     expect(await collected(() => warnings.length === 2)).toBe(true)
     expect([...warnings].sort()).toEqual([
-      expect.stringMatching(/^memory: a f32 tensor \[3\] was garbage-collected without dispose\(\)/),
-      expect.stringMatching(/^memory: a f32 tensor \[4\]/),
+      expect.stringMatching(/^memory: an f32 tensor \[3\] was garbage-collected without dispose\(\)/),
+      expect.stringMatching(/^memory: an f32 tensor \[4\]/),
     ])
     expect(device.memory()).toMatchObject({ liveBytes: 28, handles: { tensor: 2 } })
   })

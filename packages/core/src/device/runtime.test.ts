@@ -3,7 +3,7 @@ import { API_VERSION, type Backend, type DeviceInfo, defineBackend } from '../ba
 import { PolymlaError } from '../errors.js'
 import { MemoryBackend, type MemoryOptions } from '../testing/memory-backend.js'
 import { coded } from '../testing/open-memory.js'
-import { createRuntime, type RuntimeOptions } from './runtime.js'
+import { createDevice, createRuntime, type RuntimeOptions } from './runtime.js'
 
 function runtimeOf(backends: Backend[], options: RuntimeOptions = {}) {
   return createRuntime({ backends, env: {}, ...options })
@@ -127,6 +127,25 @@ describe('opening', () => {
     const backend = new MemoryBackend(options)
     await expect(runtimeOf([backend]).selectDevice('memory')).rejects.toThrow('no stream')
     expect(backend.opened[0].disposed).toBe(true)
+  })
+})
+
+describe('options', () => {
+  it.each<[string, object]>([
+    ['options', [] as object],
+    ['options.backend', { backend: [] }],
+    ['backends', { backends: new MemoryBackend() }],
+  ])('of a runtime: refuses %s', (path, bad) => {
+    expect(() => createRuntime(bad as never)).toThrow(coded('POLYMLA_INVALID_ARGUMENT', path))
+  })
+
+  it('of a selection: refuses misspelt names', async () => {
+    const selected = runtimeOf([new MemoryBackend()]).selectDevice('auto', { requires: null } as never)
+    await expect(selected).rejects.toThrow(coded('POLYMLA_INVALID_ARGUMENT', 'options.requires'))
+  })
+
+  it('of createDevice: it wants an id', async () => {
+    await expect(createDevice(undefined as never)).rejects.toThrow(coded('POLYMLA_INVALID_ARGUMENT', 'id'))
   })
 })
 

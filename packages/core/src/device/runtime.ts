@@ -1,6 +1,6 @@
-import { API_VERSION, type Backend, type DeviceInfo } from '../backend/index.js'
-import { invalidArgument, isPolymlaError, PolymlaError } from '../errors.js'
-import { boolean, finite, object } from '../problem/checks.js'
+import { API_VERSION, type Backend, type DeviceInfo, unavailableReason } from '../backend/index.js'
+import { invalidArgument, PolymlaError } from '../errors.js'
+import { boolean, finite, options as known, object } from '../problem/checks.js'
 import type { Problem } from '../problem/index.js'
 import { checkProblem } from '../problem/problem.js'
 import { DeviceContext } from './context.js'
@@ -53,8 +53,12 @@ interface Found {
   readonly backend: Backend
 }
 
+/** Makes a runtime of its own. Throws `POLYMLA_INVALID_ARGUMENT` for options or backends that are malformed. */
 export function createRuntime(options: RuntimeOptions = {}): Runtime {
-  object('options', options)
+  known('options', options, ['backends', 'discover', 'logger', 'env'])
+  if (options.backends !== undefined && !Array.isArray(options.backends)) {
+    throw invalidArgument('backends', 'an array of backends', options.backends)
+  }
   const env = options.env ?? processEnv()
   const logger = options.logger ?? consoleLogger
   const discover = options.discover ?? options.backends === undefined
@@ -213,7 +217,7 @@ export function createRuntime(options: RuntimeOptions = {}): Runtime {
     listDevices: async () => (await found()).map(({ info }) => info),
     async selectDevice(id = 'auto', given = {}) {
       if (typeof id !== 'string' || id === '') throw invalidArgument('id', "a device id or 'auto'", id)
-      const { require: problem } = object('options', given)
+      const { require: problem } = known('options', given, ['require'])
       const required = problem === undefined ? undefined : checkProblem(problem)
       const wanted = id === 'auto' ? env.POLYMLA_DEVICE || 'auto' : id
       return wanted === 'auto' ? selectAuto(required) : selectExplicit(wanted, required)
@@ -228,19 +232,14 @@ function broken(name: string, failure: unknown): Backend {
 }
 
 function unusable(name: string, error: unknown): DeviceInfo {
-  const { code = 'POLYMLA_BACKEND_LOAD_FAILED', fix } = isPolymlaError(error) ? error : {}
-  const message = messageOf(error)
+  const fix = 'Reinstall or update the backend, or leave it out with POLYMLA_BACKENDS'
   return {
     id: name,
     name,
     arch: 'unknown',
     score: 0,
     available: false,
-    reason: {
-      code,
-      message: fix ? message.slice(0, -`. ${fix}`.length) : message,
-      fix: fix ?? 'Reinstall or update the backend, or leave it out with POLYMLA_BACKENDS',
-    },
+    reason: unavailableReason(error, fix),
   }
 }
 
@@ -275,5 +274,7 @@ export const listDevices = (): Promise<DeviceInfo[]> => runtime().listDevices()
 export const selectDevice = (id?: string, options?: SelectOptions): Promise<Device> =>
   runtime().selectDevice(id, options)
 /** {@link selectDevice} for an explicit id. */
-export const createDevice = (id: string, options?: SelectOptions): Promise<Device> =>
-  selectDevice(id, options)
+export async function createDevice(id: string, options?: SelectOptions): Promise<Device> {
+  if (id === undefined) throw invalidArgument('id', "a device id or 'auto'", id)
+  return selectDevice(id, options)
+}

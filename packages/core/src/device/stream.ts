@@ -1,5 +1,5 @@
 import type { BackendEvent, BackendPlan, BackendStream } from '../backend/index.js'
-import { invalidArgument, inWords, PolymlaError } from '../errors.js'
+import { disposedError, invalidArgument, inWords, PolymlaError } from '../errors.js'
 import { object } from '../problem/checks.js'
 import type { DeviceContext } from './context.js'
 
@@ -65,11 +65,7 @@ export class Stream {
         inWords(`one of another, ${this.#context.id}`),
       )
     }
-    if (this.#disposed) {
-      throw new PolymlaError('POLYMLA_DISPOSED', 'the stream was used after it was disposed', {
-        device: context.id,
-      })
-    }
+    if (this.#disposed) throw disposedError('the stream', context.id)
   }
 
   /**
@@ -152,11 +148,7 @@ export class Event {
         inWords(`one of another, ${this.#context.id}`),
       )
     }
-    if (this.#disposed) {
-      throw new PolymlaError('POLYMLA_DISPOSED', 'the event was used after it was disposed', {
-        device: context.id,
-      })
-    }
+    if (this.#disposed) throw disposedError('the event', context.id)
     return this.#backend
   }
 

@@ -128,6 +128,27 @@ describe('bulk conversion', () => {
     expect(toFloat32(bits, 'e4m3')).toEqual(Float32Array.of(1, -0.5, 448))
   })
 
+  it.each<[string, string, () => unknown]>([
+    // @ts-expect-error types know it, too
+    ['bits', 'of another dtype', () => toFloat32(new Float32Array(1), 'bf16')],
+    // @ts-expect-error
+    ['bits', 'that are still being downloaded', () => toFloat32(Promise.resolve(new Uint16Array(1)), 'bf16')],
+    ['values', 'that are none', () => fromFloat32(null as never, 'bf16')],
+    ...['bfloat16', 'i32', 'constructor'].flatMap((dtype): [string, string, () => unknown][] => [
+      ['dtype', dtype, () => toFloat32(new Int32Array(1) as never, dtype as never)],
+      ['dtype', dtype, () => fromFloat32([1], dtype as never)],
+      [
+        'dtype',
+        dtype,
+        () => decodeInto(new Int32Array(1) as never, 0, new Float32Array(1), 0, 1, dtype as never),
+      ],
+      ['dtype', dtype, () => fromBits(1, dtype as never)],
+      ['dtype', dtype, () => toBits(1, dtype as never)],
+    ]),
+  ])('refuses %s %s', (path, _what, convert) => {
+    expect(convert).toThrow(expect.objectContaining({ code: 'POLYMLA_INVALID_ARGUMENT', path }))
+  })
+
   it('refuses ranges that leave an array, before writing', () => {
     const bits = new Uint16Array(4)
     const numbers = new Float32Array(4)

@@ -1,4 +1,4 @@
-import { invalidArgument, PolymlaError } from '../errors.js'
+import { invalidArgument, PolymlaError, withArticle } from '../errors.js'
 
 /**
  * Element types.
@@ -31,6 +31,12 @@ interface HostArrays {
 /** The typed array that holds elements of dtype `D` on the host. */
 export type HostArray<D extends DType = DType> = HostArrays[D]
 
+/** What uploads take for elements of dtype `D`: their host array, their bytes, or a `Float16Array` for f16. */
+export type HostData<D extends DType = DType> =
+  | HostArray<D>
+  | Uint8Array
+  | (D extends 'f16' ? ArrayBufferView & { readonly [Symbol.toStringTag]: 'Float16Array' } : never)
+
 const CONSTRUCTORS = {
   f32: Float32Array,
   f16: Uint16Array,
@@ -48,9 +54,14 @@ export function isDType(value: unknown): value is DType {
   return typeof value === 'string' && Object.hasOwn(CONSTRUCTORS, value)
 }
 
-/** Bytes per element. */
+/** Bytes per element. Throws `POLYMLA_INVALID_ARGUMENT` for what is no dtype. */
 export function itemSize(dtype: DType): number {
-  return CONSTRUCTORS[dtype].BYTES_PER_ELEMENT
+  return constructorOf(dtype).BYTES_PER_ELEMENT
+}
+
+function constructorOf<D extends DType>(dtype: D): (typeof CONSTRUCTORS)[D] {
+  if (!isDType(dtype)) throw invalidArgument('dtype', `one of ${DTYPES.join(', ')}`, dtype)
+  return CONSTRUCTORS[dtype]
 }
 
 /** A zero-filled host array of `length` elements. Throws `POLYMLA_OUT_OF_MEMORY` for more than the host gives. */
@@ -72,7 +83,7 @@ export function hostArray<D extends DType>(
   byteOffset = 0,
   length = 0,
 ): HostArray<D> {
-  const Constructor = CONSTRUCTORS[dtype]
+  const Constructor = constructorOf(dtype)
   if (typeof source === 'number') {
     checkCount('length', source)
     try {
@@ -100,14 +111,15 @@ export function hostArray<D extends DType>(
  * @throws `POLYMLA_INVALID_ARGUMENT` for anything else; `path` names the argument in the message.
  */
 export function asHostArray<D extends DType>(dtype: D, value: unknown, path: string): HostArray<D> {
+  const { name } = constructorOf(dtype)
   // The tag is read rather than the constructor, so that arrays of another realm pass too.
   const tag = ArrayBuffer.isView(value) ? (value as unknown as HostArray)[Symbol.toStringTag] : undefined
-  if (tag === CONSTRUCTORS[dtype].name) return value as HostArray<D>
+  if (tag === name) return value as HostArray<D>
   if (dtype === 'f16' && (tag as string) === 'Float16Array') {
     const bits = value as Uint16Array
     return new Uint16Array(bits.buffer, bits.byteOffset, bits.length) as HostArray<D>
   }
-  throw invalidArgument(path, `a ${CONSTRUCTORS[dtype].name} (${dtype})`, value)
+  throw invalidArgument(path, `${withArticle(name)} (${dtype})`, value)
 }
 
 function checkCount(path: string, value: number): void {

@@ -1,3 +1,3 @@
 export { decodeInto, encodeInto, fromBits, fromFloat32, toBits, toFloat32 } from './convert.js'
-export type { DType, FloatDType, HostArray } from './dtype.js'
+export type { DType, FloatDType, HostArray, HostData } from './dtype.js'
 export { asHostArray, DTYPES, hostArray, isDType, itemSize } from './dtype.js'

@@ -182,7 +182,7 @@ describe('sparse attention', () => {
 describe('metadata', () => {
   const call = (
     meta: ReturnType<typeof metadata>,
-    q: Tensor,
+    q: Tensor<'bf16'>,
     cache: Tensor,
     seqlens = [1, 1],
     table = [0, 1],

@@ -1,5 +1,6 @@
 import { newTensor } from '../device/allocate.js'
 import type { Stream } from '../device/stream.js'
+import type { FloatDType } from '../dtype/index.js'
 import { invalidArgument, inWords, PolymlaError } from '../errors.js'
 import type { KvStorage } from '../kv-cache/storage.js'
 import type { Integers } from '../ops/integers.js'
@@ -46,7 +47,7 @@ export function getMlaMetadata(..._ignored: unknown[]): [FlashMlaSchedMeta, null
  * @throws `POLYMLA_INVALID_ARGUMENT`, `POLYMLA_UNSUPPORTED`, `POLYMLA_PLAN_STALE`
  */
 export function flashMlaWithKvcache(
-  q: Tensor,
+  q: Tensor<FloatDType>,
   kCache: Tensor,
   blockTable: Integers | null,
   cacheSeqlens: Integers | null,
@@ -63,7 +64,7 @@ export function flashMlaWithKvcache(
   topkLength: Integers | null = null,
   extraTopkLength: Integers | null = null,
   options: FlashMlaOptions = {},
-): [Tensor, Tensor<'f32'>] {
+): [Tensor<OutDtype>, Tensor<'f32'>] {
   checkRank('q', q, 4)
   checkRank('kCache', kCache, 4)
   if (indices !== null) checkRank('indices', indices, 3)
@@ -149,15 +150,15 @@ export function flashMlaWithKvcache(
  * @throws `POLYMLA_INVALID_ARGUMENT`, `POLYMLA_UNSUPPORTED`
  */
 export function flashMlaSparseFwd(
-  q: Tensor,
-  kv: Tensor,
+  q: Tensor<FloatDType>,
+  kv: Tensor<FloatDType>,
   indices: Tensor<'i32'>,
   smScale: number,
   dV = 512,
   attnSink: Tensor<'f32'> | null = null,
   topkLength: Tensor<'i32'> | null = null,
   options: { readonly stream?: Stream } = {},
-): [Tensor, Tensor<'f32'>, Tensor<'f32'>] {
+): [Tensor<OutDtype>, Tensor<'f32'>, Tensor<'f32'>] {
   checkRank('q', q, 3)
   const [queryTokens, heads, headDim] = q.shape
   valueDim('dV', dV, { headDim })
@@ -187,9 +188,9 @@ export function flashAttnVarlenFunc(..._arguments: unknown[]): never {
 }
 
 type OutDtype = 'bf16' | 'f16' | 'f32'
-type Launch = (out: Tensor, lse: Tensor<'f32'>) => void
+type Launch = (out: Tensor<OutDtype>, lse: Tensor<'f32'>) => void
 type Shape = Pick<DecodeProblem, 'maxBatch' | 'queryTokens' | 'heads' | 'valueDim' | 'softmaxScale' | 'cache'>
-type Run = FlashMlaOptions & { readonly q: Tensor; readonly cache: KvStorage }
+type Run = FlashMlaOptions & { readonly q: Tensor<FloatDType>; readonly cache: KvStorage }
 
 function denseLaunch(
   meta: FlashMlaSchedMeta,

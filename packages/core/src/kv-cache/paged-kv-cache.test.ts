@@ -3,6 +3,7 @@ import type { Stream } from '../device/stream.js'
 import type { ErrorCode } from '../errors.js'
 import { Tensor } from '../tensor/tensor.js'
 import { contents, fakeCache } from './paged-kv-cache.fixtures.js'
+import type { PagedKvCache } from './paged-kv-cache.js'
 import type { Sequence } from './sequence.js'
 
 function coded(code: ErrorCode, path?: string) {
@@ -180,6 +181,20 @@ describe('handles', () => {
     for (const call of calls) expect(() => call(sequence)).toThrow(coded('POLYMLA_DISPOSED', 'sequence'))
     const live = cache.createSequence()
     expect(() => cache.batch([live, sequence])).toThrow(coded('POLYMLA_DISPOSED', 'sequences[1]'))
+  })
+
+  it.each<[string, (cache: PagedKvCache, sequence: Sequence) => unknown]>([
+    ['options', (cache) => cache.createSequence([1, 2, 3] as never)],
+    ['options.token', (cache) => cache.createSequence({ token: [1] } as never)],
+    ['options.len', (cache, sequence) => cache.fork(sequence, { len: 1 } as never)],
+    ['options.steam', (cache, sequence) => cache.append(sequence, 1, { steam: null } as never)],
+    ['options.pad', (cache, sequence) => cache.batch([sequence], { pad: 4 } as never)],
+    ['options.steam', (cache) => cache.defragment({ steam: null } as never)],
+  ])('refuses %s', (path, call) => {
+    const { cache } = fakeCache()
+    const sequence = cache.createSequence()
+    expect(() => call(cache, sequence)).toThrow(coded('POLYMLA_INVALID_ARGUMENT', path))
+    expect(sequence.length).toBe(0)
   })
 
   it('a sequence frees itself once at the end of its block', () => {

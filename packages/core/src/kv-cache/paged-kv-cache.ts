@@ -1,8 +1,8 @@
 import type { Device } from '../device/device.js'
 import type { Stream } from '../device/stream.js'
-import { invalidArgument, inWords, PolymlaError } from '../errors.js'
+import { disposedError, invalidArgument, inWords, PolymlaError } from '../errors.js'
 import { hostIntegers } from '../ops/integers.js'
-import { INT32_MAX, integer, object } from '../problem/checks.js'
+import { INT32_MAX, integer, options as known, object } from '../problem/checks.js'
 import { type KvLayout, type KvLayoutOptions, kvLayout } from './formats.js'
 import { outOfPages, PageAllocator } from './page-allocator.js'
 import { PrefixIndex } from './prefix-index.js'
@@ -90,7 +90,7 @@ export class PagedKvCache {
    */
   createSequence(options: { tokens?: TokenIds } = {}): Sequence {
     this.#assertLive()
-    const tokens = tokenIds(options.tokens ?? [])
+    const tokens = tokenIds(known('options', options, ['tokens']).tokens ?? [])
     const pages = this.#prefixes.match(tokens, Math.ceil(tokens.length / this.layout.pageSize) - 1)
     return this.#open(pages, pages.length * this.layout.pageSize)
   }
@@ -98,7 +98,7 @@ export class PagedKvCache {
   /** A second sequence with the first `length` tokens of this one (default: all), on the same pages. */
   fork(sequence: Sequence, options: { length?: number } = {}): Sequence {
     const { length, pages } = this.#state(sequence)
-    const kept = integer('length', options.length ?? length, 0, length)
+    const kept = integer('length', known('options', options, ['length']).length ?? length, 0, length)
     return this.#open(pages.slice(0, this.#pagesFor(kept)), kept)
   }
 
@@ -110,6 +110,7 @@ export class PagedKvCache {
   append(sequence: Sequence, count: number, options: { stream?: Stream } = {}): Int32Array {
     const state = this.#state(sequence)
     integer('count', count, 0)
+    known('options', options, ['stream'])
     const { pageSize } = this.layout
     const { length, pages } = state
     const added = this.#pagesFor(length + count) - pages.length
@@ -181,7 +182,8 @@ export class PagedKvCache {
     this.#assertLive()
     if (!Array.isArray(sequences)) throw invalidArgument('sequences', 'an array of sequences', sequences)
     for (const [i, sequence] of sequences.entries()) this.#state(sequence, `sequences[${i}]`)
-    const rows = integer('padTo', options.padTo ?? sequences.length, sequences.length, MAX_BATCH)
+    const { padTo = sequences.length } = known('options', options, ['padTo'])
+    const rows = integer('padTo', padTo, sequences.length, MAX_BATCH)
     return sequenceBatch(sequences, rows)
   }
 
@@ -190,6 +192,7 @@ export class PagedKvCache {
    */
   defragment(options: { stream?: Stream } = {}): number {
     this.#assertLive()
+    known('options', options, ['stream'])
     const moves = this.#allocator.compaction()
     if (moves.length === 0) return 0
     this.#copyPages(moves, options)
@@ -272,18 +275,15 @@ export class PagedKvCache {
     if (!(sequence instanceof Sequence)) throw invalidArgument(path, 'a sequence of this cache', sequence)
     if (!sequence.disposed)
       throw invalidArgument(path, 'a sequence of this cache', inWords('one of another cache'))
-    throw new PolymlaError('POLYMLA_DISPOSED', `${path} was used after it was freed`, { path })
+    throw new PolymlaError('POLYMLA_DISPOSED', `${path} was used after it was freed`, {
+      path,
+      fix: 'Free it after the last call that uses it',
+    })
   }
 
   #assertLive(): void {
     if (this.disposed) {
-      throw new PolymlaError(
-        'POLYMLA_DISPOSED',
-        'the KV cache was used after it, or its device, was disposed',
-        {
-          device: this.#device.id,
-        },
-      )
+      throw disposedError('the KV cache', this.#device.id, 'it, or its device, was disposed')
     }
   }
 }

@@ -147,7 +147,7 @@ describe('appendKv', () => {
     using made = setup()
     using latent = open.device.empty({ shape: [5, 1, 16], dtype: 'e4m3' })
     expect(() => open.device.appendKv({ ...made.input, latent, ropeKey: null })).toThrow(
-      coded('POLYMLA_INVALID_ARGUMENT', 'dtype'),
+      coded('POLYMLA_INVALID_ARGUMENT', 'latent.dtype'),
     )
   })
 

@@ -1,8 +1,10 @@
 import type { DeviceContext } from '../device/context.js'
 import type { Stream } from '../device/stream.js'
+import type { FloatDType } from '../dtype/index.js'
 import type { KvStorage } from '../kv-cache/storage.js'
 import { oneOf, options } from '../problem/checks.js'
-import { type AppendKvProblem, appendKvProblem } from '../problem/index.js'
+import { OUT_DTYPES } from '../problem/decode.js'
+import { appendKvProblem } from '../problem/index.js'
 import type { Tensor } from '../tensor/tensor.js'
 import type { Integers } from './integers.js'
 import { launchOnce, opPlan, roundedCapacity } from './op-plans.js'
@@ -11,9 +13,9 @@ import { checkCache, checkRank, checkScale, checkTensor } from './tensor-args.js
 
 export interface AppendKvInput {
   /** [tokens, headsKv, headDim − ropeDim]; bf16, f16 or f32. */
-  readonly latent: Tensor
+  readonly latent: Tensor<FloatDType>
   /** [tokens, headsKv, ropeDim], same dtype; left out when the cache has no rotary part. */
-  readonly ropeKey?: Tensor | null
+  readonly ropeKey?: Tensor<FloatDType> | null
   /** [tokens] page · pageSize + offset, as `PagedKvCache.append` returns them; −1 skips the token. */
   readonly slots: Integers
   readonly cache: KvStorage
@@ -40,6 +42,7 @@ export function appendKv(context: DeviceContext, input: AppendKvInput): void {
   if (rotary !== null) {
     checkRank('rotary.table', options('rotary', rotary, ['style', 'table', 'positions']).table, 2)
   }
+  const dtype = oneOf('latent.dtype', latent.dtype, OUT_DTYPES)
   const storage = checkCache(context, 'cache', cache)
   const { layout } = cache
   const tokens = latent.shape[0]
@@ -48,11 +51,11 @@ export function appendKv(context: DeviceContext, input: AppendKvInput): void {
     maxTokens: roundedCapacity(tokens),
     cache: layout,
     ropeDim,
-    dtype: latent.dtype as AppendKvProblem['dtype'],
+    dtype,
     rotary: rotary ? oneOf('rotary.style', rotary.style, ['interleaved', 'neox']) : 'none',
     ...(rotary ? { tableLength: rotary.table.shape[0] } : {}),
   })
-  const { dtype, tableLength } = problem
+  const { tableLength } = problem
   checkTensor(context, 'latent', latent, dtype, [tokens, layout.headsKv, layout.headDim - ropeDim], 'strided')
   if (ropeKey) checkTensor(context, 'ropeKey', ropeKey, dtype, [tokens, layout.headsKv, ropeDim], 'strided')
   if (rotary) checkTensor(context, 'rotary.table', rotary.table, 'f32', [tableLength, ropeDim], 'contiguous')

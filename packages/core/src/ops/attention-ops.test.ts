@@ -88,10 +88,10 @@ describe('dtypes', () => {
     using lses = device.empty({ shape: [1, 1, 1, 1], dtype: 'f32' })
     const flat = bytes.view([1, 1, 1, 16])
     for (const [path, input] of [
-      ['dtype', { outs: bytes, lses, out: flat }],
-      ['outDtype', { outs: parts, lses, out: flat }],
+      ['outs.dtype', { outs: bytes, lses, out: flat }],
+      ['out.dtype', { outs: parts, lses, out: flat }],
     ] as const) {
-      expect(() => device.mergeStates(input)).toThrow(coded('POLYMLA_INVALID_ARGUMENT', path))
+      expect(() => device.mergeStates(input as never)).toThrow(coded('POLYMLA_INVALID_ARGUMENT', path))
     }
   })
 })

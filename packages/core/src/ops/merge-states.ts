@@ -1,18 +1,20 @@
 import type { DeviceContext } from '../device/context.js'
 import type { Stream } from '../device/stream.js'
-import { options } from '../problem/checks.js'
-import { type MergeStatesProblem, mergeStatesProblem } from '../problem/index.js'
+import type { FloatDType } from '../dtype/index.js'
+import { oneOf, options } from '../problem/checks.js'
+import { OUT_DTYPES } from '../problem/decode.js'
+import { mergeStatesProblem } from '../problem/index.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { launchOnce, opPlan } from './op-plans.js'
 import { checkRank, checkTensor } from './tensor-args.js'
 
 export interface MergeStatesInput {
   /** [parts, batch, queryTokens, heads, valueDim]; f32, bf16 or f16. */
-  readonly outs: Tensor
+  readonly outs: Tensor<FloatDType>
   /** [parts, batch, heads, queryTokens], natural log. */
   readonly lses: Tensor<'f32'>
   /** [batch, queryTokens, heads, valueDim], contiguous. */
-  readonly out: Tensor
+  readonly out: Tensor<FloatDType>
   /** [batch, heads, queryTokens], contiguous. */
   readonly lse?: Tensor<'f32'> | null
   readonly stream?: Stream
@@ -30,8 +32,8 @@ export function mergeStates(context: DeviceContext, input: MergeStatesInput): vo
     queryTokens,
     heads,
     valueDim,
-    dtype: outs.dtype as MergeStatesProblem['dtype'],
-    outDtype: out.dtype as MergeStatesProblem['outDtype'],
+    dtype: oneOf('outs.dtype', outs.dtype, OUT_DTYPES),
+    outDtype: oneOf('out.dtype', out.dtype, OUT_DTYPES),
   })
   checkTensor(context, 'outs', outs, problem.dtype, outs.shape, 'strided')
   checkTensor(context, 'lses', lses, 'f32', [parts, batch, heads, queryTokens], 'strided')

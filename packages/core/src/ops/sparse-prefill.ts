@@ -1,16 +1,18 @@
 import type { DeviceContext } from '../device/context.js'
 import type { Stream } from '../device/stream.js'
-import { options } from '../problem/checks.js'
-import { type SparsePrefillProblem, sparsePrefillProblem } from '../problem/index.js'
+import type { FloatDType } from '../dtype/index.js'
+import { oneOf, options } from '../problem/checks.js'
+import { OUT_DTYPES } from '../problem/decode.js'
+import { sparsePrefillProblem } from '../problem/index.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { launchOnce, opPlan } from './op-plans.js'
 import { checkRank, checkTensor } from './tensor-args.js'
 
 export interface SparsePrefillInput {
   /** [queryTokens, heads, headDim]; bf16, f16 or f32. */
-  readonly q: Tensor
+  readonly q: Tensor<FloatDType>
   /** [keys, 1, headDim], same dtype. */
-  readonly kv: Tensor
+  readonly kv: Tensor<FloatDType>
   /** [queryTokens, 1, topk] rows of kv; anything outside [0, keys) is invisible. Contiguous. */
   readonly indices: Tensor<'i32'>
   /** No default: see `softmaxScaleFromConfig`. */
@@ -20,7 +22,7 @@ export interface SparsePrefillInput {
   /** [heads], natural units. */
   readonly sink?: Tensor<'f32'> | null
   /** [queryTokens, heads, valueDim], contiguous. */
-  readonly out: Tensor
+  readonly out: Tensor<FloatDType>
   /** [queryTokens, heads] the largest scaled logit, −Infinity for an empty row. Contiguous. */
   readonly maxLogits?: Tensor<'f32'> | null
   /** [queryTokens, heads], natural log, without the sink. Contiguous. */
@@ -53,8 +55,8 @@ export function sparsePrefill(context: DeviceContext, input: SparsePrefillInput)
     keys,
     headDim,
     valueDim: out.shape[2],
-    dtype: q.dtype as SparsePrefillProblem['dtype'],
-    outDtype: out.dtype as SparsePrefillProblem['outDtype'],
+    dtype: oneOf('q.dtype', q.dtype, OUT_DTYPES),
+    outDtype: oneOf('out.dtype', out.dtype, OUT_DTYPES),
     topk,
     topkLength: topkLength !== null,
     sink: sink !== null,

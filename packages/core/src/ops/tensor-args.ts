@@ -1,6 +1,6 @@
 import type { DeviceContext } from '../device/context.js'
 import type { DType } from '../dtype/index.js'
-import { invalidArgument, inWords } from '../errors.js'
+import { invalidArgument, inWords, withArticle } from '../errors.js'
 import { type KvLayout, storageDType, storageShape, storageStrides } from '../kv-cache/formats.js'
 import { KvStorage } from '../kv-cache/storage.js'
 import { disposedTensor, Tensor } from '../tensor/tensor.js'
@@ -25,7 +25,7 @@ export function checkTensor<D extends DType>(
   shape: readonly number[],
   layout: 'strided' | 'contiguous',
 ): void {
-  if (!(tensor instanceof Tensor)) throw invalidArgument(path, `a ${dtype} tensor`, tensor)
+  if (!(tensor instanceof Tensor)) throw invalidArgument(path, withArticle(`${dtype} tensor`), tensor)
   if (tensor.disposed) throw disposedTensor(tensor)
   if (tensor.context !== context) {
     throw invalidArgument(
@@ -69,7 +69,7 @@ export function checkOptional<D extends DType>(
   if (absent)
     throw invalidArgument(
       path,
-      `a ${dtype} tensor [${shape.join(', ')}], as the problem declares one`,
+      `${withArticle(dtype)} tensor [${shape.join(', ')}], as the problem declares one`,
       tensor,
     )
   checkTensor(context, path, tensor, dtype, shape, 'contiguous')
@@ -83,7 +83,10 @@ export function checkCache(
   cache: KvStorage,
   layout?: KvLayout,
 ): Tensor {
-  if (!(cache instanceof KvStorage)) throw invalidArgument(path, 'the storage of a KV cache', cache)
+  if (!(cache instanceof KvStorage)) {
+    const fix = 'Pass a layer of the cache, such as cache.layers[0]'
+    throw invalidArgument(path, 'the storage of a KV cache', cache, fix)
+  }
   const found = cache.layout
   if (layout && found !== layout) {
     for (const name of ['format', 'pages', 'pageSize', 'headsKv', 'headDim', 'pageStride'] as const) {

@@ -123,6 +123,7 @@ describe('update', () => {
     ['blockTable[6]', { ...step, blockTable: [1, 2, 3, 0, 0, 0, -1, 0, 0] }],
     ['treeMask', { ...step, treeMask: [1, 1, 1, 1, 1, 1] }],
     ['stale', { ...step, stale: 'yes' }],
+    ['step.blocktable', { ...step, blocktable: step.blockTable }],
   ])('refuses %s before anything is written: %o', (path, bad) => {
     using made = setup()
     const { plan, run } = made

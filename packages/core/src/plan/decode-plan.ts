@@ -1,6 +1,7 @@
 import type { DecodeArgs } from '../backend/index.js'
 import type { DeviceContext } from '../device/context.js'
 import type { Stream } from '../device/stream.js'
+import type { FloatDType } from '../dtype/index.js'
 import { invalidArgument } from '../errors.js'
 import type { KvStorage } from '../kv-cache/storage.js'
 import { hostIntegers, type Integers } from '../ops/integers.js'
@@ -29,11 +30,11 @@ export interface DecodeUpdate {
 
 export interface DecodeRun {
   /** [batch, queryTokens, heads, headDim], problem.dtype */
-  readonly q: Tensor
+  readonly q: Tensor<FloatDType>
   /** A layer's cache, of the problem's layout. */
   readonly cache: KvStorage
   /** [batch, queryTokens, heads, valueDim], problem.outDtype, contiguous */
-  readonly out: Tensor
+  readonly out: Tensor<FloatDType>
   /** f32 [batch, heads, queryTokens], natural log, contiguous */
   readonly lse?: Tensor<'f32'> | null
   /** Dequantisation factor of an e4m3 q. Default 1. */
@@ -43,6 +44,8 @@ export interface DecodeRun {
   readonly stream?: Stream
 }
 
+/** `width` comes with `PagedKvCache.batch()` and follows from the table. */
+const STEP = ['seqlens', 'blockTable', 'treeMask', 'stale', 'width'] as const
 const RUN = ['q', 'cache', 'out', 'lse', 'descaleQ', 'descaleK', 'stream'] as const
 
 /** Dense decode: update once per step, run once per layer. See {@link DecodeProblem} for what it computes. */
@@ -92,7 +95,7 @@ export class DecodePlan extends Plan<DecodeProblem, 'seqlens' | 'treeMask' | 'bl
     this.assertLive()
     const { problem, context, metadata } = this
     const { sections } = metadata
-    const { stale } = object('step', step)
+    const { stale } = known('step', step as DecodeUpdate & { width?: number }, STEP)
     if (stale !== undefined && typeof stale !== 'function')
       throw invalidArgument('stale', 'a function', stale)
     const lengths = hostIntegers('seqlens', step.seqlens)

@@ -43,6 +43,15 @@ describe('run', () => {
     expect(lastArgs(open).q).toBe(q)
   })
 
+  it('takes float tensors alone, as its types say', () => {
+    using made = decodePlan(open)
+    using q = open.device.empty({ shape: [3, 2, 3, 32], dtype: 'i32' })
+    // @ts-expect-error an i32 tensor
+    expect(() => made.plan.update(step).run({ ...made.run, q })).toThrow(
+      coded('POLYMLA_INVALID_ARGUMENT', 'q'),
+    )
+  })
+
   it('scales what is e4m3 and nothing else', () => {
     using made = decodePlan(open, { cache: kvLayout({ ...layout, format: 'e4m3' }) })
     made.plan.update(step).run({ ...made.run, descaleQ: 0.5, descaleK: 2 })

@@ -2,7 +2,7 @@ import type { BackendPlan, LaunchArgs } from '../backend/index.js'
 import type { CapturedPlan } from '../device/capture.js'
 import type { DeviceContext } from '../device/context.js'
 import type { Stream } from '../device/stream.js'
-import { PolymlaError } from '../errors.js'
+import { disposedError, PolymlaError } from '../errors.js'
 import { prepare } from '../ops/prepare.js'
 import type { DecodeProblem, SparseDecodeProblem } from '../problem/index.js'
 import type { Tensor } from '../tensor/tensor.js'
@@ -112,11 +112,7 @@ export abstract class Plan<
 
   protected assertLive(): void {
     this.context.assertLive()
-    if (this.#disposed) {
-      throw new PolymlaError('POLYMLA_DISPOSED', 'the plan was used after it was disposed', {
-        device: this.context.id,
-      })
-    }
+    if (this.#disposed) throw disposedError('the plan', this.context.id)
   }
 
   /** Returns the batch of the last update, or throws what stands in the way of a run. */

@@ -161,6 +161,7 @@ describe('update', () => {
   it.each([
     ['step', null],
     ['batch', {}],
+    ['step.topkLengths', { batch: 3, topkLengths: [1, 1, 1] }],
     ['batch', { batch: 5 }],
     ['batch', { batch: [1, 2, 3] }],
     ['topkLength', { batch: 3, topkLength: [1, 1] }],

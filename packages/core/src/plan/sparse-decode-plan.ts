@@ -1,7 +1,7 @@
 import type { SparseDecodeArgs } from '../backend/index.js'
 import type { DeviceContext } from '../device/context.js'
 import type { Stream } from '../device/stream.js'
-import { hostArray } from '../dtype/index.js'
+import { type FloatDType, hostArray } from '../dtype/index.js'
 import { invalidArgument } from '../errors.js'
 import type { KvStorage } from '../kv-cache/storage.js'
 import { hostIntegers, type Integers } from '../ops/integers.js'
@@ -24,7 +24,7 @@ export interface SparseDecodeUpdate {
 
 export interface SparseDecodeRun {
   /** [batch, queryTokens, heads, headDim], problem.dtype */
-  readonly q: Tensor
+  readonly q: Tensor<FloatDType>
   readonly cache: KvStorage
   /** [batch, queryTokens, topk] page · pageSize + offset; anything outside the cache is invisible. Contiguous. */
   readonly indices: Tensor<'i32'>
@@ -35,7 +35,7 @@ export interface SparseDecodeRun {
   /** [batch, queryTokens, extra.topk], contiguous */
   readonly extraIndices?: Tensor<'i32'> | null
   /** [batch, queryTokens, heads, valueDim], problem.outDtype, contiguous */
-  readonly out: Tensor
+  readonly out: Tensor<FloatDType>
   /** f32 [batch, heads, queryTokens], natural log, without the sink, contiguous */
   readonly lse?: Tensor<'f32'> | null
   /** Dequantisation factor of e4m3 caches. Default 1. */
@@ -43,6 +43,7 @@ export interface SparseDecodeRun {
   readonly stream?: Stream
 }
 
+const STEP = ['batch', 'topkLength', 'extraTopkLength'] as const
 const RUN = [
   'q',
   'cache',
@@ -103,7 +104,7 @@ export class SparseDecodePlan extends Plan<
   update(step: SparseDecodeUpdate, options: { stream?: Stream } = {}): this {
     this.assertLive()
     const { problem, context, metadata } = this
-    const batch = integer('batch', object('step', step).batch, 0, problem.maxBatch)
+    const batch = integer('batch', known('step', step, STEP).batch, 0, problem.maxBatch)
     const main = this.#checkCounts('topkLength', step.topkLength, problem.topkLength, batch, problem.topk)
     const extraTopk = problem.extra?.topk ?? 0
     const extra = this.#checkCounts(

@@ -44,8 +44,9 @@ export function checkBlockTable(
     if (!Number.isInteger(width) || width > blockTableWidth) {
       throw invalidArgument(
         'blockTable',
-        `${batch} rows of at most ${blockTableWidth} page ids`,
+        `page ids [${batch}, width] with width ≤ ${blockTableWidth}, the plan's blockTableWidth`,
         inWords(`${table.length} page ids`),
+        ...(width > blockTableWidth ? ['Plan with a larger blockTableWidth'] : []),
       )
     }
   }
@@ -55,7 +56,7 @@ export function checkBlockTable(
     if (length < 0 || length > width * pageSize) {
       throw invalidArgument(
         `seqlens[${request}]`,
-        `a length in [0, ${width * pageSize}], what ${width} pages of ${pageSize} hold`,
+        `a length in [0, ${width * pageSize}]: ${width} × ${pageSize} tokens fit its row of the block table`,
         length,
       )
     }

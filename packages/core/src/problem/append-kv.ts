@@ -1,5 +1,6 @@
 import { invalidArgument } from '../errors.js'
-import { type KvLayout, kvLayout } from '../kv-cache/formats.js'
+import type { KvLayout } from '../kv-cache/formats.js'
+import { cacheLayout } from './cache-layout.js'
 import { INT32_MAX, integer, oneOf, options } from './checks.js'
 import { OUT_DTYPES } from './decode.js'
 
@@ -42,7 +43,7 @@ export interface AppendKvOptions {
 /** Validates and completes. Throws `POLYMLA_INVALID_ARGUMENT`. */
 export function appendKvProblem(given: AppendKvOptions): AppendKvProblem {
   const o = options('appendKv', given, ['maxTokens', 'cache', 'ropeDim', 'dtype', 'rotary', 'tableLength'])
-  const cache = kvLayout(o.cache)
+  const cache = cacheLayout('cache', o.cache)
   const ropeDim = integer('ropeDim', o.ropeDim ?? 64, 0, cache.headDim)
   if (ropeDim % 2 !== 0) throw invalidArgument('ropeDim', 'an even number', ropeDim)
   const rotary = oneOf('rotary', o.rotary ?? 'none', ['none', 'interleaved', 'neox'])

@@ -1,4 +1,5 @@
-import { type KvLayout, kvLayout } from '../kv-cache/formats.js'
+import type { KvLayout } from '../kv-cache/formats.js'
+import { cacheLayout } from './cache-layout.js'
 import { INT32_MAX, integer, options } from './checks.js'
 
 /** Copies whole pages within a cache, byte for byte: copy-on-write and defragmentation. */
@@ -20,6 +21,6 @@ export function copyPagesProblem(given: CopyPagesOptions): CopyPagesProblem {
   return Object.freeze({
     op: 'copyPages',
     maxPairs: integer('maxPairs', o.maxPairs, 0, INT32_MAX),
-    cache: kvLayout(o.cache),
+    cache: cacheLayout('cache', o.cache),
   })
 }

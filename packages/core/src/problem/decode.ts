@@ -1,4 +1,5 @@
-import { type KvLayout, kvLayout } from '../kv-cache/formats.js'
+import type { KvLayout } from '../kv-cache/formats.js'
+import { cacheLayout } from './cache-layout.js'
 import { headsPerGroup, INT32_MAX, integer, oneOf, options, softmaxScale, valueDim } from './checks.js'
 
 /**
@@ -93,7 +94,7 @@ export function decodeProblem(given: DecodeOptions): DecodeProblem {
     'softmaxScale',
     'splitPages',
   ])
-  const cache = kvLayout(o.cache)
+  const cache = cacheLayout('cache', o.cache)
   const dtype = oneOf('dtype', o.dtype ?? defaultQueryDtype(cache), QUERY_DTYPES)
   return Object.freeze({
     op: 'decode',

@@ -158,7 +158,8 @@ describe('rules', () => {
 
   it.each<[Op, string, object]>([
     ['decode', 'format', { cache: {} }],
-    ['decode', 'layout', { cache: null }],
+    ['decode', 'cache', { cache: null }],
+    ['decode', 'cache', { cache: { layout: cache } }],
     ['sparseDecode', 'format', { cache: { format: 'fp4' } }],
     ['appendKv', 'pageSize', { cache: { ...cache, pageSize: 0 } }],
     ['copyPages', 'pageStride', { cache: { ...cache, pageStride: 1 } }],
@@ -166,6 +167,7 @@ describe('rules', () => {
     ['sparseDecode', 'cache.headsKv', { cache: layoutOf('bf16', 4) }],
     ['sparseDecode', 'extra.cache.headsKv', { extra: { cache: layoutOf('bf16', 4), topk: 1 } }],
     ['sparseDecode', 'extra.cache.headDim', { extra: { cache: layoutOf('fp8-584'), topk: 1 } }],
+    ['sparseDecode', 'extra.cache', { extra: { cache: { layout: cache }, topk: 1 } }],
     ['sparseDecode', 'extra.topk', { extra: { cache, topk: -1 } }],
     ['sparseDecode', 'extra.topkLength', { extra: { cache, topk: 1, topkLength: 1 } }],
     ['sparseDecode', 'extra.topK', { extra: { cache, topk: 1, topK: 1 } }],

@@ -17,6 +17,13 @@ describe('softmaxScaleFromConfig', () => {
     expect(softmaxScaleFromConfig({ ...dims, rope_scaling })).toBeCloseTo(scale, 6)
   })
 
+  it('reads the config as Transformers 5 saves it', () => {
+    const { type: rope_type, ...rest } = yarn(40, 1)
+    const rope_parameters = { rope_type, ...rest }
+    expect(softmaxScaleFromConfig({ ...dims, rope_parameters })).toBeCloseTo(0.135234, 6)
+    expect(softmaxScaleFromConfig({ ...dims, rope_scaling: null, rope_parameters })).toBeCloseTo(0.135234, 6)
+  })
+
   it.each<[string, object]>([
     ['no rope scaling', {}],
     ['the default kind', { rope_scaling: { rope_type: 'default' } }],
@@ -35,6 +42,8 @@ describe('softmaxScaleFromConfig', () => {
     ['config.rope_scaling.type', { rope_scaling: { type: 'longrope', factor: 4 } }],
     ['config.rope_scaling.type', { rope_scaling: 'yarn' }],
     ['config.rope_scaling.factor', { rope_scaling: { type: 'yarn' } }],
+    ['config.rope_scaling.factor', { rope_scaling: yarn(-40, 1) }],
+    ['config.rope_parameters.type', { rope_parameters: { rope_type: 'linear', factor: 4 } }],
     ['config.rope_scaling.mscale_all_dim', { rope_scaling: yarn(2, Number.NaN) }],
   ])('refuses %s of %o', (path, bad) => {
     expect(() => softmaxScaleFromConfig((bad && { ...dims, ...bad }) as never)).toThrow(

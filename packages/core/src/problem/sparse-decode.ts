@@ -1,5 +1,6 @@
 import { invalidArgument } from '../errors.js'
-import { type KvLayout, kvLayout } from '../kv-cache/formats.js'
+import type { KvLayout } from '../kv-cache/formats.js'
+import { cacheLayout } from './cache-layout.js'
 import {
   boolean,
   headsPerGroup,
@@ -89,7 +90,7 @@ export function sparseDecodeProblem(given: SparseDecodeOptions): SparseDecodePro
     'softmaxScale',
     'splitPages',
   ])
-  const cache = oneHead('cache', kvLayout(o.cache))
+  const cache = oneHead('cache', cacheLayout('cache', o.cache))
   const dtype = oneOf('dtype', o.dtype ?? 'bf16', OUT_DTYPES)
   return Object.freeze({
     op: 'sparseDecode',
@@ -111,7 +112,7 @@ export function sparseDecodeProblem(given: SparseDecodeOptions): SparseDecodePro
 
 function sparseExtra(given: NonNullable<SparseDecodeOptions['extra']>, main: KvLayout): SparseExtra {
   const o = options('extra', given, ['cache', 'topk', 'topkLength'])
-  const cache = oneHead('extra.cache', kvLayout(o.cache))
+  const cache = oneHead('extra.cache', cacheLayout('extra.cache', o.cache))
   if (cache.headDim !== main.headDim) {
     throw invalidArgument('extra.cache.headDim', `the main cache's ${main.headDim}`, cache.headDim)
   }

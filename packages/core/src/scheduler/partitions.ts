@@ -1,4 +1,4 @@
-import { headsPerGroup, INT32_MAX, integer, oneOf } from '../problem/checks.js'
+import { headsPerGroup, INT32_MAX, integer, object, oneOf } from '../problem/checks.js'
 
 /** Query rows that one streaming multiprocessor works on at a time, on Hopper. */
 const ROWS_PER_TILE = 64
@@ -22,7 +22,7 @@ export interface FlashMlaShape {
  * @throws `POLYMLA_INVALID_ARGUMENT` when a number is not a positive integer or `headsKv` does not divide `heads`
  */
 export function flashMlaPartitions(shape: FlashMlaShape): number {
-  const { headsKv = 1 } = shape
+  const { headsKv = 1 } = object('shape', shape)
   const op = oneOf('op', shape.op, ['decode', 'sparseDecode'])
   const multiprocessors = integer('multiprocessors', shape.multiprocessors, 1, INT32_MAX)
   const queryTokens = integer('queryTokens', shape.queryTokens, 1, INT32_MAX)

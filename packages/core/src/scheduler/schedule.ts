@@ -1,5 +1,5 @@
 import { invalidArgument } from '../errors.js'
-import { INT32_MAX, integer } from '../problem/checks.js'
+import { INT32_MAX, integer, object } from '../problem/checks.js'
 import { smallestPayload } from './batch-invariant.js'
 import { int32Array } from './int32.js'
 import {
@@ -74,7 +74,7 @@ export function computeSchedule(
   schedule: Int32Array,
   numSplits: Int32Array,
 ): number {
-  const { pageSize, fixedOverhead, splitPages = 0 } = params
+  const { pageSize, fixedOverhead, splitPages = 0 } = object('params', params)
   const payload = checkedPayload(lengths, batch, params, schedule, numSplits)
   const rows = Math.floor(schedule.length / SCHEDULE_STRIDE)
   let request = 0

@@ -1,5 +1,5 @@
 import { invalidArgument } from '../errors.js'
-import { INT32_MAX, integer } from '../problem/checks.js'
+import { INT32_MAX, integer, object } from '../problem/checks.js'
 import { int32Array } from './int32.js'
 
 /** How many indices each request of a sparse decode attends to. */
@@ -24,7 +24,7 @@ export interface SparseLoad {
  * @throws `POLYMLA_INVALID_ARGUMENT` when an argument is out of range; nothing is written then
  */
 export function sparseLengths(load: SparseLoad, pageSize: number, lengths: Int32Array): void {
-  const { topkLength, extraTopkLength } = load
+  const { topkLength, extraTopkLength } = object('load', load)
   const batch = integer('batch', load.batch, 0, INT32_MAX)
   integer('pageSize', pageSize, 1, INT32_MAX)
   const topk = integer('topk', load.topk, 0, INT32_MAX)

@@ -1,5 +1,5 @@
 import { invalidArgument } from '../errors.js'
-import { INT32_MAX, integer } from '../problem/checks.js'
+import { INT32_MAX, integer, object } from '../problem/checks.js'
 import { int32Array } from './int32.js'
 import { BEGIN_PAGE, BEGIN_REQUEST, BEGIN_SPLIT, END_PAGE, END_REQUEST, SCHEDULE_STRIDE } from './layout.js'
 import type { ScheduleParams } from './schedule.js'
@@ -38,7 +38,7 @@ export function forEachSplit(
   params: Pick<ScheduleParams, 'pageSize' | 'splitPages'>,
   visit: (piece: SchedulePiece) => void,
 ): void {
-  const pageSize = integer('params.pageSize', params.pageSize, 1, INT32_MAX)
+  const pageSize = integer('params.pageSize', object('params', params).pageSize, 1, INT32_MAX)
   // FlashMLA's schedule breaks a request only where a row ends: there, no split is too long.
   const splitPages = integer('params.splitPages', params.splitPages ?? 0, 0, INT32_MAX) || INT32_MAX
   integer('partitions', partitions, 0, INT32_MAX)

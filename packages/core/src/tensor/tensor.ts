@@ -1,9 +1,9 @@
 import type { BackendBuffer, TensorRef } from '../backend/index.js'
 import type { DeviceContext } from '../device/context.js'
 import type { Stream } from '../device/stream.js'
-import { type DType, type HostArray, hostArray, itemSize } from '../dtype/index.js'
-import { invalidArgument, inWords, PolymlaError } from '../errors.js'
-import { integer, object } from '../problem/checks.js'
+import { type DType, type HostArray, type HostData, hostArray, itemSize } from '../dtype/index.js'
+import { disposedError, invalidArgument, inWords, PolymlaError } from '../errors.js'
+import { integer, options as known } from '../problem/checks.js'
 import { hostBytes } from './host-bytes.js'
 import {
   checkShape,
@@ -111,7 +111,7 @@ export class Tensor<D extends DType = DType> implements TensorRef {
    * elements from this tensor's first. A tensor that is not contiguous can only be viewed with explicit strides.
    */
   view(shape: readonly number[], layout: { strides?: readonly number[]; offset?: number } = {}): Tensor<D> {
-    const { strides: given, offset = 0 } = object('layout', layout)
+    const { strides: given, offset = 0 } = known('layout', layout, ['strides', 'offset'])
     const extents = checkShape('shape', shape)
     if (!given && !this.contiguous) {
       throw invalidArgument('strides', 'strides, since the tensor is not contiguous', given)
@@ -133,19 +133,19 @@ export class Tensor<D extends DType = DType> implements TensorRef {
    * Enqueues a copy of host data into this contiguous tensor. The data is the caller's again at once, so it is copied
    * before the call returns: write what is very large in slices.
    */
-  write(data: ArrayBufferView, options: { stream?: Stream } = {}): void {
+  write(data: HostData<D>, options: { stream?: Stream } = {}): void {
     const context = this.#storage.context
     const bytes = hostBytes('data', data, this.dtype, this.size)
     this.#requireContiguous('write')
     const buffer = this.buffer
-    const stream = context.streamFor(object('options', options).stream)
+    const stream = context.streamFor(known('options', options, ['stream']).stream)
     context.notCapturing('upload')
     if (bytes.byteLength > 0) stream.backend.upload(buffer, this.byteOffset, bytes)
   }
 
   /** Enqueues a fill with one byte value, e.g. 0xff to poison. */
   fillBytes(value: number, options: { stream?: Stream } = {}): void {
-    const { stream: given } = object('options', options)
+    const { stream: given } = known('options', options, ['stream'])
     this.#requireContiguous('fillBytes')
     integer('value', value, 0, 255)
     const bytes = this.size * itemSize(this.dtype)
@@ -163,13 +163,14 @@ export class Tensor<D extends DType = DType> implements TensorRef {
   async download(options: { stream?: Stream; signal?: AbortSignal } = {}): Promise<HostArray<D>> {
     const context = this.#storage.context
     const buffer = this.buffer
-    const stream = context.streamFor(object('options', options).stream)
+    const { stream: given, ...waiting } = known('options', options, ['stream', 'signal'])
+    const stream = context.streamFor(given)
     context.notCapturing('download')
     const span = elementSpan(this.shape, this.strides)
     const staged = hostArray(this.dtype, span)
     const bytes = new Uint8Array(staged.buffer, staged.byteOffset, staged.byteLength)
     if (span > 0) stream.backend.download(buffer, this.byteOffset, bytes)
-    await stream.synchronize(options)
+    await stream.synchronize(waiting)
     return this.contiguous ? staged : gather(staged, this.dtype, this.shape, this.strides)
   }
 
@@ -196,11 +197,8 @@ export class Tensor<D extends DType = DType> implements TensorRef {
 }
 
 export function disposedTensor(tensor: Tensor): PolymlaError {
-  return new PolymlaError(
-    'POLYMLA_DISPOSED',
-    `the ${tensor.dtype} tensor [${tensor.shape.join(', ')}] was used after it, or its device, was disposed`,
-    { device: tensor.device, fix: 'Keep it undisposed until the last call that takes it' },
-  )
+  const what = `the ${tensor.dtype} tensor [${tensor.shape.join(', ')}]`
+  return disposedError(what, tensor.device, 'it, or its device, was disposed')
 }
 
 /** Elements that are copied before the event loop gets its turn. */
