@@ -196,6 +196,7 @@ describe.skipIf(notRunnable)(suite('a broken or hostile plugin is refused or con
     const listed = await devices(`metax=${pluginPath(plugin)}`, [], timeout)
     expect(listed.get('metax:0')?.available).toBe(true)
     expect(reasonOf(listed.get('metax:1'))?.message).toMatch(message)
+    expect(reasonOf(listed.get('metax:1'))?.message).toContain(pluginPath(plugin))
   })
 
   it('world-writable', async () => {

@@ -78,7 +78,8 @@ describe.skipIf(notRunnable)(suite('a library that is probed in a process of its
     ['endless-in-open', 'did not come back within 3 s'],
   ])('blames the device whose opening does it, and no other: %s', async (plugin, what) => {
     const runtime = createRuntime({ backends: [isolated(plugin, patience(plugin))], env: {} })
-    expect(await runtime.listDevices()).toMatchObject([
+    const listed = await runtime.listDevices()
+    expect(listed).toMatchObject([
       { id: `${plugin}:0`, available: true },
       {
         id: `${plugin}:1`,
@@ -86,6 +87,7 @@ describe.skipIf(notRunnable)(suite('a library that is probed in a process of its
         reason: { code: 'POLYMLA_DEVICE_UNAVAILABLE', message: expect.stringMatching(what) },
       },
     ])
+    expect(JSON.stringify(listed[1])).toContain(`/${plugin}.so: `)
     await using device = await runtime.selectDevice('auto')
     expect(device.id).toBe(`${plugin}:0`)
     await expect(runtime.selectDevice(`${plugin}:1`)).rejects.toEqual(

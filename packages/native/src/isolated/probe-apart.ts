@@ -87,7 +87,7 @@ async function ask(path: string, options: ApartOptions): Promise<readonly Native
     )
   }
   return infos.map((info, index) =>
-    afterOpening(info, index, steps, unfinished && `${unfinished} ${doing(last)}`),
+    afterOpening(info, index, steps, unfinished && `${path}: ${unfinished} ${doing(last)}`),
   )
 }
 
