@@ -88,6 +88,31 @@ describe('the status of ports', () => {
     expect(of('copyPages', [], [{ ...ran, ops }])).toMatchObject({ run: expect.stringMatching(run) })
   })
 
+  it('says which of it is of earlier sources', () => {
+    const ops = { copyPages: { passed: 3, failed: 0 } }
+    const kernels = ['copy-pages']
+    const row = (sources: string) =>
+      statusOf({
+        builds: [{ ...build, kernels, missing: [], sources: 'then' }],
+        runs: [
+          { ...ran, ops, sources: 'then' },
+          { vendor: 'emu', arch: 'wave32', failed: 0, ops, sources: 'now' },
+          { vendor: 'emu', arch: 'wave64', failed: 0, ops, sources: 'then' },
+        ],
+        adapters: [],
+        sources,
+      }).find(({ vendor, op }) => vendor === 'hip' && op === 'copyPages')
+    expect(row('now')).toMatchObject({
+      compiled: 'hipcc 5.2: gfx90a, of earlier sources',
+      emulated: 'waves of 32, 64, of earlier sources',
+      run: expect.stringMatching(/, of earlier sources$/),
+    })
+    expect(row('then')).toMatchObject({
+      compiled: 'hipcc 5.2: gfx90a',
+      run: expect.stringMatching(/x\.json\)$/),
+    })
+  })
+
   it('has reports of conformance behind it, of whole grids', () => {
     const all = listCases('standard').length
     for (const { file, grid, passed, failed, skipped } of evidence.runs) {
@@ -115,4 +140,36 @@ it('the table of vendors is that of the code', () => {
   const rows = tableUnder(page('packages/backend-vendor/README.md'), '@polymla/backend-vendor')
   const vendors = VENDORS.map(({ id, devices, toolkit }) => [`\`${id}\``, devices, toolkit])
   expect(rows.map((row) => row.map((cell) => cell.trim()))).toEqual(vendors)
+})
+
+it('the speed of the portable kernels is as measured', () => {
+  const file = join(ROOT, 'bench/results/h200-portable-2026-11-28.json')
+  const { rows } = JSON.parse(readFileSync(file, 'utf8')) as {
+    rows: { b: number; s_q: number; h_q: number; speedup: number }[]
+  }
+  const kindOf = ({ b, s_q, h_q }: (typeof rows)[number]) =>
+    b <= 16 ? 'small' : s_q * h_q <= 64 ? 'memory-bound' : 'compute-bound'
+  const table = tableUnder(page('packages/backend-vendor/native/README.md'), 'Speed')
+  expect(table.map(([problems]) => problems.split(':')[0])).toEqual([
+    'memory-bound',
+    'compute-bound',
+    'small',
+  ])
+  for (const [problems, mean, least, most, below] of table) {
+    const kind = problems.split(':')[0]
+    const shares = rows.filter((row) => kindOf(row) === kind).map(({ speedup }) => speedup)
+    const geomean = Math.exp(shares.reduce((sum, share) => sum + Math.log(share), 0) / shares.length)
+    const aim = { 'memory-bound': 0.6, 'compute-bound': 0.4 }[kind] ?? 0
+    expect({ kind, problems, mean, least, most }).toEqual({
+      kind,
+      problems: expect.stringContaining(`(${shares.length})`),
+      mean: geomean.toFixed(2),
+      least: Math.min(...shares).toFixed(2),
+      most: Math.max(...shares).toFixed(2),
+    })
+    const said = [...below.matchAll(/: (0\.\d+)/g)].map(([, share]) => share)
+    const slow = shares.filter((share) => share < aim)
+    const digits = aim === 0.4 ? 3 : 2
+    expect(said).toEqual(slow.toSorted((a, b) => b - a).map((share) => share.toFixed(digits)))
+  }
 })

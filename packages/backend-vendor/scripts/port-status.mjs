@@ -3,6 +3,7 @@
 
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { librarySources } from './library-sources.mjs'
 
 const file = (path) => fileURLToPath(new URL(path, import.meta.url))
 const PAGE = file('../../../docs/vendors.md')
@@ -27,7 +28,7 @@ const EMULATED_UNITS = { musa: 'sqmma' }
 const VENDOR_OF = { CUDA: 'cuda', MACA: 'metax', MUSA: 'musa', COREX: 'corex', HIP: 'hip' }
 const vendorOf = ({ library, dialect }) => (library === 'dcu' ? 'dcu' : VENDOR_OF[dialect])
 
-/** @returns {{ builds: any[], runs: any[], adapters: string[] }} what is known, and nothing more */
+/** @returns {{ builds: any[], runs: any[], adapters: string[], sources: string }} what is known, and nothing more */
 export function readEvidence() {
   const folder = file('../port-status/runs/')
   const cmake = readFileSync(file('../port-kit/adapters/CMakeLists.txt'), 'utf8')
@@ -37,51 +38,64 @@ export function readEvidence() {
       .filter((name) => name.endsWith('.json'))
       .map((name) => ({ file: name, ...JSON.parse(readFileSync(`${folder}${name}`, 'utf8')) })),
     adapters: [...cmake.matchAll(/^adapter\((\w+) /gm)].map(([, name]) => name),
+    sources: librarySources(),
   }
 }
 
-/** @returns {{ vendor: string, op: string, compiled: string, emulated: string, run: string, adapter: string }[]} */
-export function statusOf({ builds, runs, adapters }) {
+/**
+ * @param {{ builds: any[], runs: any[], adapters: string[], sources?: string }} evidence
+ * @returns {{ vendor: string, op: string, compiled: string, emulated: string, run: string, adapter: string }[]}
+ */
+export function statusOf({ builds, runs, adapters, sources }) {
+  const age = (records) =>
+    records.some((record) => record.sources !== sources) ? ', of earlier sources' : ''
   return Object.keys(WAVES).flatMap((vendor) =>
     Object.keys(OPS).map((op) => ({
       vendor,
       op,
-      compiled: compiledBy(builds, vendor, op),
-      emulated: emulatedAt(runs, vendor, op),
-      run: ranOn(runs, vendor, op),
+      compiled: compiledBy(builds, vendor, op, age),
+      emulated: emulatedAt(runs, vendor, op, age),
+      run: ranOn(runs, vendor, op, age),
       adapter: op === 'decode' && adapters.includes(vendor) ? 'against a mock' : 'none',
     })),
   )
 }
 
-function compiledBy(builds, vendor, op) {
+function compiledBy(builds, vendor, op, age) {
   const ofOp = (kernel) => kernel.startsWith(OPS[op])
   const whole = builds.filter(
     (build) => vendorOf(build) === vendor && build.kernels.some(ofOp) && !build.missing.some(ofOp),
   )
-  const told = whole.map(({ compiler, architectures, units }) => {
+  const told = whole.map((build) => {
+    const { compiler, architectures, units } = build
     const by = OPS[op] === 'attend' && units?.length > 0 ? ` (${units.join(', ')})` : ''
-    return `${compiler}: ${architectures.join(', ')}${by}`
+    return `${compiler}: ${architectures.join(', ')}${by}${age([build])}`
   })
   return told.join('; ') || 'never'
 }
 
 const passes = (run, op) => run.failed === 0 && run.ops[op]?.passed > 0 && run.ops[op].failed === 0
 
-function emulatedAt(runs, vendor, op) {
-  const widths = WAVES[vendor].filter((width) =>
-    runs.some((run) => run.vendor === 'emu' && run.arch === `wave${width}` && passes(run, op)),
+function emulatedAt(runs, vendor, op, age) {
+  const known = runs.filter(
+    (run) =>
+      run.vendor === 'emu' && WAVES[vendor].some((width) => run.arch === `wave${width}`) && passes(run, op),
   )
-  if (widths.length === 0) return 'never'
+  if (known.length === 0) return 'never'
+  const widths = WAVES[vendor].filter((width) => known.some((run) => run.arch === `wave${width}`))
   const unit = EMULATED_UNITS[vendor]
-  const also = runs.some((run) => run.vendor === unit && passes(run, op)) && OPS[op] === 'attend'
-  return `waves of ${widths.join(', ')}${also ? `; ${unit.toUpperCase()}` : ''}`
+  const also = OPS[op] === 'attend' ? runs.filter((run) => run.vendor === unit && passes(run, op)) : []
+  const by = also.length > 0 ? `; ${unit.toUpperCase()}${age(also)}` : ''
+  return `waves of ${widths.join(', ')}${age(known)}${by}`
 }
 
-function ranOn(runs, vendor, op) {
+function ranOn(runs, vendor, op, age) {
   const told = runs
     .filter((run) => run.vendor === vendor && passes(run, op))
-    .map(({ file, name, grid }) => `[${name}, ${grid}](../packages/backend-vendor/port-status/runs/${file})`)
+    .map((run) => {
+      const { file, name, grid } = run
+      return `[${name}, ${grid}](../packages/backend-vendor/port-status/runs/${file})${age([run])}`
+    })
   return told.join('; ') || 'never'
 }
 

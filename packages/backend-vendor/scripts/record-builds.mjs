@@ -8,6 +8,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync 
 import { tmpdir } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { librarySources } from './library-sources.mjs'
 
 const FILE = fileURLToPath(new URL('../port-status/builds.json', import.meta.url))
 
@@ -54,6 +55,8 @@ function buildsIn(folder) {
         .filter((edge) => !made.includes(edge))
         .map(({ output }) => basename(output, '.cu.o'))
         .toSorted(),
+      // As they are now: what is older than they are does not count as made.
+      sources: librarySources(),
       date: new Date(Math.max(...made.map(({ output }) => statSync(resolve(folder, output)).mtimeMs)))
         .toISOString()
         .slice(0, 10),

@@ -1,11 +1,13 @@
 // record-run.mjs REPORT… : reports of `polymla conformance --json` on devices of the portable kernels, as they are kept in
 // port-status/runs: the counts of every op, without the cases. A report with a failure is not kept.
 //
-// --as VENDOR says whose device it was, where its id is that of a plugin: --as cuda REPORT.
+// --as VENDOR says whose device it was, where its id is that of a plugin: --as cuda REPORT. --driver TEXT is kept beside it.
+// --commit COMMIT says what the library was built from, where that is not what lies here.
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { librarySources } from './library-sources.mjs'
 
 const OP_OF = {
   dense: 'decode',
@@ -17,7 +19,12 @@ const OP_OF = {
   copy: 'copyPages',
 }
 
-const { values, positionals } = parseArgs({ options: { as: { type: 'string' } }, allowPositionals: true })
+const text = { type: 'string' }
+const { values, positionals } = parseArgs({
+  options: { as: text, driver: text, commit: text },
+  allowPositionals: true,
+})
+const sources = librarySources(values.commit)
 for (const path of positionals) {
   const report = JSON.parse(readFileSync(path, 'utf8'))
   const { device, grid, seed, passed, failed, skipped } = report
@@ -39,11 +46,11 @@ for (const path of positionals) {
     device: device.id,
     name: device.name,
     arch: device.arch,
-    driver: device.driver ?? null,
+    driver: values.driver ?? device.driver ?? null,
   }
   writeFileSync(
     file,
-    `${JSON.stringify({ ...kept, grid, seed, date, passed, failed, skipped, ops }, null, 2)}\n`,
+    `${JSON.stringify({ ...kept, grid, seed, date, sources, passed, failed, skipped, ops }, null, 2)}\n`,
   )
   console.log(file)
 }
