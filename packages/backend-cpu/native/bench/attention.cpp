@@ -47,7 +47,7 @@ public:
    * last. */
   void run(size_t first, int64_t from, int64_t to) {
     kernels.begin(state.get(), queries, compute);
-    KeyTile tiles[TILES];
+    KeyTile tiles[TILES + 1];
     int count = 0;
     for (int64_t key = from; key < to; key += PAGE_SIZE) {
       const size_t page = first + static_cast<size_t>(key / PAGE_SIZE);
@@ -64,12 +64,16 @@ public:
         kernels.gather({cache.format(), queries.headDim, keys, tokens, scales}, compute, gathered.get());
         tiles[count++] = {gathered.get(), stride, keys, nullptr, nullptr};
       }
-      if (count == (direct ? TILES : 1)) {
-        kernels.attend(state.get(), tiles, count);
+      if (!direct) {
+        kernels.attend(state.get(), tiles, 1, nullptr);
         count = 0;
+      } else if (count > TILES) {
+        kernels.attend(state.get(), tiles, TILES, &tiles[TILES]);
+        tiles[0] = tiles[TILES];
+        count = 1;
       }
     }
-    if (count > 0) kernels.attend(state.get(), tiles, count);
+    if (count > 0) kernels.attend(state.get(), tiles, count, nullptr);
     kernels.finish(state.get(), out.data(), VALUE_DIM, lse.data(), nullptr);
   }
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <utility>
+
 #include "kernels.h"
 
 namespace polymla::cpu {
@@ -11,9 +13,12 @@ namespace {
  */
 class Ahead {
 public:
-  /** @param rate bytes to fetch per unit of work */
-  Ahead(const KeyTile *tiles, int count, int keyBytes, int rate)
-      : next(tiles), end(tiles + count), keyBytes(keyBytes), rate(rate) {
+  /**
+   * @param following the tile after the last one, or null
+   * @param rate bytes to fetch per unit of work
+   */
+  Ahead(const KeyTile *tiles, int count, const KeyTile *following, int keyBytes, int rate)
+      : next(tiles), end(tiles + count), following(following), keyBytes(keyBytes), rate(rate) {
     take();
   }
 
@@ -50,15 +55,16 @@ private:
     if (--left == 0) take();
   }
   void take() {
-    if (next == end) return;
-    key = next->keys;
-    stride = next->stride;
-    left = next->count;
-    next++;
+    const KeyTile *taken = next != end ? next++ : std::exchange(following, nullptr);
+    if (taken == nullptr) return;
+    key = taken->keys;
+    stride = taken->stride;
+    left = taken->count;
   }
 
   const KeyTile *next;
   const KeyTile *end;
+  const KeyTile *following;
   const std::byte *key = nullptr;
   int64_t stride = 0;
   int left = 0; // keys of the tile

@@ -4,6 +4,7 @@
 #include "key-types.h"
 #include "numbers.h"
 #include "scores-f32.h"
+#include "tile-after.h"
 #include "values-f32.h"
 
 namespace polymla::cpu {
@@ -35,7 +36,7 @@ public:
     packQueries(state, queries);
   }
 
-  static void attend(void *memory, const KeyTile *tiles, int count) {
+  static void attend(void *memory, const KeyTile *tiles, int count, const KeyTile *next) {
     if (count == 0) return;
     const View state(memory);
     withKeys<V>(state.compute, [&](auto keys) {
@@ -44,11 +45,11 @@ public:
       if (state.few()) {
         // In what the two products have in common, vectors of numbers of keys.
         const int work = (state.headDim + state.valueDim) / V::lanes;
-        Ahead ahead(tiles, count, keyBytes, (keyBytes + work - 1) / work);
+        Ahead ahead(tiles, count, next, keyBytes, (keyBytes + work - 1) / work);
         ahead.skip(groupKeys<Keys>);
         attendFew<Keys>(state, tiles, count, ahead);
       } else {
-        for (int i = 0; i < count; i++) attendMany<Keys>(state, tiles[i], tiles[i + 1 < count ? i + 1 : i]);
+        for (int i = 0; i < count; i++) attendMany<Keys>(state, tiles[i], tileAfter(tiles, count, i, next));
       }
     });
   }

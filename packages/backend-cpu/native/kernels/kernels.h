@@ -77,8 +77,11 @@ struct Kernels {
   size_t (*stateBytes)(int rows, int headDim, int valueDim, Compute compute);
   /** Makes the queries ready, with no key seen. `state` is aligned to 64 bytes. */
   void (*begin)(void *state, const Queries &queries, Compute compute);
-  /** Online softmax over the tiles' keys; ones of zero weight may hold any finite number. */
-  void (*attend)(void *state, const KeyTile *tiles, int count);
+  /**
+   * Online softmax over the tiles' keys; ones of zero weight may hold any finite number. `next`: the tile of the call to
+   * come, which is fetched meanwhile, or null.
+   */
+  void (*attend)(void *state, const KeyTile *tiles, int count, const KeyTile *next);
   /**
    * out[row][0 … valueDim), normalised, `outStride` floats from row to row; lse [rows], natural log; maxLogit [rows] or
    * null. A row that saw nothing: 0, +Infinity, −Infinity.

@@ -1,5 +1,6 @@
 #include "attention.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace polymla::cpu {
@@ -48,8 +49,8 @@ Attention::Attention(const Kernels &kernels, const AttentionShape &shape, Scratc
   queryRows_ = dealer.take<const void *>(rows);
   gathered_ =
       dealer.take<std::byte>(static_cast<size_t>(TILE_KEYS * shape_.headDim * itemBytes(shape_.compute)));
-  visibleBits_ = dealer.take<uint64_t>(TILES_PER_CALL * rows);
-  tiles_ = dealer.take<KeyTile>(TILES_PER_CALL);
+  visibleBits_ = dealer.take<uint64_t>((TILES_PER_CALL + 1) * rows);
+  tiles_ = dealer.take<KeyTile>(TILES_PER_CALL + 1);
   tokens_ = dealer.take<const std::byte *>(TILE_KEYS);
   tokenScales_ = dealer.take<const std::byte *>(TILE_KEYS);
   bytes_ = dealer.bytes;
@@ -58,12 +59,21 @@ Attention::Attention(const Kernels &kernels, const AttentionShape &shape, Scratc
 void Attention::begin(int count, uint32_t dtype, float scale) {
   kernels_.begin(state_, {queryRows_, dtype, count, shape_.headDim, shape_.valueDim, scale}, shape_.compute);
   tileCount_ = tokenCount_ = decoded_ = 0;
+  expected_.reset();
 }
 
 void Attention::addTile(const std::byte *keys, int64_t stride, int count, const uint64_t *visible,
                         const std::byte *scales) {
   tiles_[tileCount_++] = {keys, stride, count, visible, scales};
-  if (tileCount_ == TILES_PER_CALL) flush();
+  if (tileCount_ <= TILES_PER_CALL) return;
+  // The tile just added is only fetched, and the first one of the next call.
+  kernels_.attend(state_, tiles_, TILES_PER_CALL, &tiles_[TILES_PER_CALL]);
+  tiles_[0] = tiles_[TILES_PER_CALL];
+  if (visible != nullptr) {
+    tiles_[0].visible = visibleBits_;
+    std::copy_n(visible, shape_.rows, visibleBits_);
+  }
+  tileCount_ = 1;
 }
 
 void Attention::closeTile(const uint64_t *visible) {
@@ -93,7 +103,7 @@ void Attention::decode() {
 }
 
 void Attention::flush() {
-  if (tileCount_ > 0) kernels_.attend(state_, tiles_, tileCount_);
+  if (tileCount_ > 0) kernels_.attend(state_, tiles_, tileCount_, expected_ ? &*expected_ : nullptr);
   tileCount_ = 0;
 }
 

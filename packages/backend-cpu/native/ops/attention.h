@@ -1,5 +1,7 @@
 #pragma once
 
+#include <optional>
+
 #include "../kernels/kernels.h"
 #include "../runtime/job.h"
 
@@ -40,6 +42,10 @@ public:
 
   /** A tile that lies in the cache as the kernel wants it; `visible` as in KeyTile, from `masks`; `scales` likewise. */
   void addTile(const std::byte *keys, int64_t stride, int count, const uint64_t *visible, const std::byte *scales);
+  /** The first tile of what comes after `finish`, for its keys to be fetched before. */
+  void expect(const std::byte *keys, int64_t stride, int count, const std::byte *scales) {
+    expected_ = {keys, stride, count, nullptr, scales};
+  }
   /** [rows], until the next tile is added. */
   uint64_t *masks() { return visibleBits_ + tileCount_ * shape_.rows; }
 
@@ -78,6 +84,7 @@ private:
   std::byte *gathered_;
   uint64_t *visibleBits_;
   KeyTile *tiles_;
+  std::optional<KeyTile> expected_;
   const std::byte **tokens_;
   const std::byte **tokenScales_;
   int tileCount_ = 0;

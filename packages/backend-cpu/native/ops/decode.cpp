@@ -56,9 +56,10 @@ public:
         problem_(problem), decode_(shape), args_(args), cache_(problem.cache) {}
 
 protected:
-  void attend(const Piece &piece, int64_t block, Attention &attention) const override;
+  void attend(const Piece &piece, int64_t block, const Upcoming *next, Attention &attention) const override;
 
 private:
+  void expectFirstTile(const Piece &piece, int64_t kvHead, Attention &attention) const;
   void attendInPlace(const Piece &piece, int64_t kvHead, int64_t begin, int64_t end,
                      const Visibility &visibility, Attention &attention) const;
   void attendGathered(const Piece &piece, int64_t kvHead, int64_t begin, int64_t end,
@@ -70,6 +71,10 @@ private:
   const int32_t *pages(const Piece &piece) const {
     return args_.block_table + piece.request * problem_.block_table_width;
   }
+  /** Of a page's tokens from `offset` on, where they are apart; else null. */
+  const std::byte *scalesOf(int64_t id, int64_t offset) const {
+    return problem_.cache.format == PMLA_KV_FP8_584 ? keys() + cache_.scalesAt(id, offset) : nullptr;
+  }
   const std::byte *keys() const { return static_cast<const std::byte *>(args_.cache); }
 
   const pmla_decode_problem &problem_;
@@ -78,7 +83,7 @@ private:
   const PagedCache cache_;
 };
 
-void DecodeJob::attend(const Piece &piece, int64_t block, Attention &attention) const {
+void DecodeJob::attend(const Piece &piece, int64_t block, const Upcoming *next, Attention &attention) const {
   const int64_t kvHead = block / decode_.rowBlocks.count;
   const int64_t begin = decode_.rowBlocks.begin(block % decode_.rowBlocks.count);
   const int64_t end = decode_.rowBlocks.end(block % decode_.rowBlocks.count);
@@ -98,6 +103,8 @@ void DecodeJob::attend(const Piece &piece, int64_t block, Attention &attention) 
   const Visibility visibility(problem_, piece.length,
                               tree ? args_.tree_mask + piece.request * problem_.query_tokens * words
                                    : nullptr);
+  if (decode_.inPlace && next != nullptr)
+    expectFirstTile(next->piece, next->block / decode_.rowBlocks.count, attention);
   if (decode_.inPlace) attendInPlace(piece, kvHead, begin, end, visibility, attention);
   else attendGathered(piece, kvHead, begin, end, visibility, attention);
   const int64_t first = kvHead * shape_.result.rowsPerKvHead();
@@ -123,6 +130,15 @@ const uint64_t *DecodeJob::maskTile(int64_t begin, int64_t end, int count, const
   return masks;
 }
 
+void DecodeJob::expectFirstTile(const Piece &piece, int64_t kvHead, Attention &attention) const {
+  if (piece.beginPage >= piece.endPage) return;
+  const int64_t id = pages(piece)[piece.beginPage];
+  if (!cache_.hasPage(id)) return;
+  const int64_t left = std::min(piece.length - piece.beginPage * problem_.cache.page_size, problem_.cache.page_size);
+  attention.expect(keys() + cache_.tokenAt(id, 0, kvHead), cache_.tokenBytes(),
+                   static_cast<int>(std::min<int64_t>(left, TILE_KEYS)), scalesOf(id, 0));
+}
+
 /** Tiles that lie in pages of at least their size. */
 void DecodeJob::attendInPlace(const Piece &piece, int64_t kvHead, int64_t begin, int64_t end,
                               const Visibility &visibility, Attention &attention) const {
@@ -138,9 +154,8 @@ void DecodeJob::attendInPlace(const Piece &piece, int64_t kvHead, int64_t begin,
       const int tile = static_cast<int>(std::min<int64_t>(count - offset, TILE_KEYS));
       const uint64_t *visible =
           maskTile(begin, end, tile, visibility, attention, [&](int j) { return first + offset + j; });
-      const std::byte *scales =
-          problem_.cache.format == PMLA_KV_FP8_584 ? keys() + cache_.scalesAt(id, offset) : nullptr;
-      attention.addTile(keys() + cache_.tokenAt(id, offset, kvHead), cache_.tokenBytes(), tile, visible, scales);
+      attention.addTile(keys() + cache_.tokenAt(id, offset, kvHead), cache_.tokenBytes(), tile, visible,
+                        scalesOf(id, offset));
     }
   }
 }
@@ -150,7 +165,6 @@ void DecodeJob::attendGathered(const Piece &piece, int64_t kvHead, int64_t begin
                                const Visibility &visibility, Attention &attention) const {
   const int64_t pageSize = problem_.cache.page_size;
   const int64_t lastKey = visibility.end(token(end - 1));
-  const bool scalesApart = problem_.cache.format == PMLA_KV_FP8_584;
   const KeySource source{problem_.cache.format};
   int64_t positions[TILE_KEYS];
   const auto close = [&] {
@@ -165,12 +179,12 @@ void DecodeJob::attendGathered(const Piece &piece, int64_t kvHead, int64_t begin
     if (count <= 0) break;
     if (!cache_.hasPage(id)) continue;
     const std::byte *token = keys() + cache_.tokenAt(id, 0, kvHead);
-    const std::byte *scales = scalesApart ? keys() + cache_.scalesAt(id, 0) : nullptr;
+    const std::byte *scales = scalesOf(id, 0);
     for (int64_t offset = 0; offset < count; offset++) {
       positions[attention.openTokens()] = first + offset;
       if (attention.addToken(source, token, scales)) close();
       token += cache_.tokenBytes();
-      if (scalesApart) scales += PagedCache::SCALES_584;
+      if (scales != nullptr) scales += PagedCache::SCALES_584;
     }
   }
   close();

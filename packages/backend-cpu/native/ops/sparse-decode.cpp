@@ -79,7 +79,7 @@ public:
         extra_(hasExtra(problem) ? problem.extra_cache : problem.cache) {}
 
 protected:
-  void attend(const Piece &piece, int64_t block, Attention &attention) const override;
+  void attend(const Piece &piece, int64_t block, const Upcoming *, Attention &attention) const override;
 
 private:
   void attendIndices(const Piece &piece, int64_t s, Attention &attention) const;
@@ -96,7 +96,7 @@ private:
   const PagedCache extra_;
 };
 
-void SparseDecodeJob::attend(const Piece &piece, int64_t block, Attention &attention) const {
+void SparseDecodeJob::attend(const Piece &piece, int64_t block, const Upcoming *, Attention &attention) const {
   const int64_t s = block / sparse_.headBlocks.count;
   const int64_t begin = sparse_.headBlocks.begin(block % sparse_.headBlocks.count);
   const int64_t end = sparse_.headBlocks.end(block % sparse_.headBlocks.count);

@@ -35,11 +35,28 @@ int64_t SplitJob::units(int phase) const {
   return phase == 0 ? work_.busyPartitions() * shape_.blocks : results_.combineUnits(work_);
 }
 
-void SplitJob::run(int phase, int64_t unit, Scratch scratch) const {
+void SplitJob::runBefore(int phase, int64_t unit, int64_t next, Scratch scratch) const {
   if (phase == 1) return results_.combine(work_, unit, scratch);
   Attention attention(kernels_, shape_.attention, scratch);
-  work_.forEachPiece(unit / shape_.blocks,
-                     [&](const Piece &piece) { attend(piece, unit % shape_.blocks, attention); });
+  const int64_t block = unit % shape_.blocks;
+  std::optional<Piece> held;
+  work_.forEachPiece(unit / shape_.blocks, [&](const Piece &piece) {
+    const Upcoming upcoming{piece, block};
+    if (held) attend(*held, block, &upcoming, attention);
+    held = piece;
+  });
+  if (!held) return;
+  const std::optional<Upcoming> upcoming = firstOf(next);
+  attend(*held, block, upcoming ? &*upcoming : nullptr, attention);
+}
+
+std::optional<Upcoming> SplitJob::firstOf(int64_t unit) const {
+  std::optional<Upcoming> first;
+  if (unit < 0) return first;
+  work_.forEachPiece(unit / shape_.blocks, [&](const Piece &piece) {
+    if (!first) first = {piece, unit % shape_.blocks};
+  });
+  return first;
 }
 
 void SplitJob::store(const Piece &piece, int64_t begin, int64_t end, Attention &attention) const {

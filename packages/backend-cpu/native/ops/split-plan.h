@@ -1,5 +1,7 @@
 #pragma once
 
+#include <optional>
+
 #include "attention.h"
 #include "cost-model.h"
 #include "ops.h"
@@ -26,6 +28,12 @@ struct SplitShape {
   size_t scratchBytes;
 };
 
+/** What the thread will probably attend to next. */
+struct Upcoming {
+  Piece piece;
+  int64_t block;
+};
+
 /**
  * A launch over a schedule. First units (partition, block) attend to the pieces of a partition, then others combine the
  * pieces of split requests.
@@ -38,11 +46,12 @@ public:
 
   int phases() const final { return shape_.places > 0 ? 2 : 1; }
   int64_t units(int phase) const final;
-  void run(int phase, int64_t unit, Scratch scratch) const final;
+  void run(int phase, int64_t unit, Scratch scratch) const final { runBefore(phase, unit, -1, scratch); }
+  void runBefore(int phase, int64_t unit, int64_t next, Scratch scratch) const final;
 
 protected:
-  /** Attends to all keys of a piece with the query rows of a block. */
-  virtual void attend(const Piece &piece, int64_t block, Attention &attention) const = 0;
+  /** Attends to all keys of a piece with the query rows of a block. `next` may be null. */
+  virtual void attend(const Piece &piece, int64_t block, const Upcoming *next, Attention &attention) const = 0;
   /** Stores what rows [begin, end) of the request got from a piece. */
   void store(const Piece &piece, int64_t begin, int64_t end, Attention &attention) const;
 
@@ -50,6 +59,9 @@ protected:
   const SplitShape &shape_;
   const SplitWork work_;
   const SplitResults results_;
+
+private:
+  std::optional<Upcoming> firstOf(int64_t unit) const;
 };
 
 } // namespace polymla::cpu

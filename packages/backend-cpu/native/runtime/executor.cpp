@@ -197,7 +197,9 @@ void Executor::runUnits(Stream &stream, int thread) {
   int64_t unit;
   while ((unit = stream.nextUnit.fetch_add(1, std::memory_order_relaxed)) < stream.units) {
     try {
-      launch.job->run(stream.phase, unit, scratch);
+      // Threads take turns as long as units cost the same.
+      const int64_t next = unit + threads();
+      launch.job->runBefore(stream.phase, unit, next < stream.units ? next : -1, scratch);
     } catch (...) {
       fail(stream, launch.what);
       stream.nextUnit.store(stream.units, std::memory_order_relaxed);

@@ -24,6 +24,10 @@ public:
   /** Asked when the phases before are done, since it may depend on device memory. */
   virtual int64_t units(int phase) const = 0;
   virtual void run(int phase, int64_t unit, Scratch scratch) const = 0;
+  /** The same; `next`: the unit that the thread will probably run after it, or −1, whose data may be fetched meanwhile. */
+  virtual void runBefore(int phase, int64_t unit, [[maybe_unused]] int64_t next, Scratch scratch) const {
+    run(phase, unit, scratch);
+  }
 };
 
 } // namespace polymla::cpu

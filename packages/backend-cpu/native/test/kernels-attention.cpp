@@ -199,9 +199,11 @@ Result attend(const Kernels &kernels, const Problem &problem, bool together, Com
   std::byte *state = stateMemory.data() + (64 - reinterpret_cast<uintptr_t>(stateMemory.data()) % 64) % 64;
   kernels.begin(state, queries, compute);
   if (together) {
-    kernels.attend(state, tiles.data(), static_cast<int>(tiles.size()));
+    kernels.attend(state, tiles.data(), static_cast<int>(tiles.size()), nullptr);
   } else {
-    for (const KeyTile &tile : tiles) kernels.attend(state, &tile, 1);
+    for (size_t t = 0; t < tiles.size(); t++) {
+      kernels.attend(state, &tiles[t], 1, t + 1 < tiles.size() ? &tiles[t + 1] : nullptr);
+    }
   }
   Result result = {std::vector<float>((of.valueDim + OUT_GAP) * of.rows, 1234), std::vector<float>(of.rows),
                    std::vector<float>(of.rows)};

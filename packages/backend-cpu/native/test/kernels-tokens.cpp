@@ -73,7 +73,7 @@ void check(const Kernels &kernels, uint32_t dtype, uint32_t format, int rows, in
       Bytes memory(kernels.stateBytes(rows, headDim, valueDim, type) + 64);
       std::byte *state = memory.data() + (64 - reinterpret_cast<uintptr_t>(memory.data()) % 64) % 64;
       kernels.begin(state, {queries.data(), queryType, rows, headDim, valueDim, 0.04f}, type);
-      kernels.attend(state, &tile, 1);
+      kernels.attend(state, &tile, 1, nullptr);
       Result result = {std::vector<float>(static_cast<size_t>(valueDim * rows)), std::vector<float>(rows)};
       kernels.finish(state, result.out.data(), valueDim, result.lse.data(), nullptr);
       return result;

@@ -74,11 +74,11 @@ void begin(void *memory, const Queries &queries, Compute compute) {
   beginState(state.bf16, queries);
 }
 
-void attend(void *memory, const KeyTile *tiles, int count) {
+void attend(void *memory, const KeyTile *tiles, int count, const KeyTile *next) {
   State &state = *static_cast<State *>(memory);
-  if (!state.byTiles) return avx512Kernels.attend(afterHeader(memory), tiles, count);
+  if (!state.byTiles) return avx512Kernels.attend(afterHeader(memory), tiles, count, next);
   const TileUnit unit;
-  TileAttention(state.bf16, state.buffers, tiles, count).attend();
+  TileAttention(state.bf16, state.buffers, tiles, count, next).attend();
 }
 
 void finish(void *memory, float *out, int64_t outStride, float *lse, float *maxLogit) {

@@ -23,10 +23,10 @@ struct TileBuffers {
  */
 class TileAttention {
 public:
-  TileAttention(Bf16State &state, const TileBuffers &buffers, const KeyTile *tiles, int count)
+  TileAttention(Bf16State &state, const TileBuffers &buffers, const KeyTile *tiles, int count, const KeyTile *next)
       : state(state), tiles(tiles), count(count),
         staged(buffers.keys), logits{state.logits, buffers.otherLogits}, weigher(state),
-        ahead(tiles, count, state.headDim * 2, 64),
+        ahead(tiles, count, next, state.headDim * 2, 64),
         groupTiles(state.vectors > 2 ? GROUP_KEYS / TILE_KEYS : 1) {}
 
   void attend() {

@@ -80,13 +80,13 @@ void begin(void *memory, const Queries &queries, Compute compute) {
   }
 }
 
-void attend(void *memory, const KeyTile *tiles, int count) {
+void attend(void *memory, const KeyTile *tiles, int count, const KeyTile *next) {
   State &state = *static_cast<State *>(memory);
   switch (state.kind) {
-  case Kind::F32: return avx512Kernels.attend(afterHeader(memory), tiles, count);
+  case Kind::F32: return avx512Kernels.attend(afterHeader(memory), tiles, count, next);
   case Kind::FewPairs:
-    return withFewPairs(fewPairs(memory), [&](auto attention) { attention.attend(tiles, count); });
-  case Kind::Pairs: return attendRows(state.bf16, tiles, count);
+    return withFewPairs(fewPairs(memory), [&](auto attention) { attention.attend(tiles, count, next); });
+  case Kind::Pairs: return attendRows(state.bf16, tiles, count, next);
   }
 }
 

@@ -10,6 +10,7 @@
 #include "../avx512/part-weights.h"
 #include "../blocks.h"
 #include "../isa.h"
+#include "../tile-after.h"
 #include "few-rows-state.h"
 #include "queries.h"
 
@@ -51,12 +52,12 @@ public:
     }
   }
 
-  void attend(const KeyTile *tiles, int count) const {
+  void attend(const KeyTile *tiles, int count, const KeyTile *next) const {
     for (int i = 0; i < count; i++) {
-      const KeyTile &next = tiles[i + 1 < count ? i + 1 : i];
+      const KeyTile &after = tileAfter(tiles, count, i, next);
       const int blocks = state.valueLines * ceilDiv(tiles[i].count, PART_KEYS);
-      AheadLines ahead(tiles[i], next, Keys::keyBytes(state.headDim), FETCHED, steps(tiles[i]), blocks);
-      take(tiles[i], next, ahead);
+      AheadLines ahead(tiles[i], after, Keys::keyBytes(state.headDim), FETCHED, steps(tiles[i]), blocks);
+      take(tiles[i], after, ahead);
     }
   }
 

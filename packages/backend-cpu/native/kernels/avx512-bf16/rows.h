@@ -2,6 +2,7 @@
 
 #include "../avx512/intrinsics.h"
 
+#include "../tile-after.h"
 #include "softmax.h"
 #include "state.h"
 
@@ -131,11 +132,12 @@ inline void weighKeys(Bf16State &state, int vector, const KeyTile &tile) {
 }
 
 /** All tiles. */
-inline void attendRows(Bf16State &state, const KeyTile *tiles, int count) {
+inline void attendRows(Bf16State &state, const KeyTile *tiles, int count, const KeyTile *next) {
   for (int i = 0; i < count; i++) {
     const KeyTile &tile = tiles[i];
-    const bool like = i + 1 < count && tiles[i + 1].stride == tile.stride && tiles[i + 1].count == tile.count;
-    const int64_t ahead = like ? tiles[i + 1].keys - tile.keys : 0;
+    const KeyTile &after = tileAfter(tiles, count, i, next);
+    const bool like = after.stride == tile.stride && after.count == tile.count;
+    const int64_t ahead = like ? after.keys - tile.keys : 0;
     int v = 0;
     for (; v + 4 <= state.vectors; v += 4) multiplyQueries<4, 6>(state, v, tile, v == 0 ? ahead : 0);
     switch (state.vectors - v) {

@@ -22,7 +22,8 @@ public:
     if (tile.stride - keyBytes >= 64 || next.stride - keyBytes >= 64) return;
     const int64_t all = int64_t{next.count} * next.stride;
     steps.bytes = std::min(all / count, int64_t{lines} * 64);
-    perBlock = static_cast<int>((all - steps.bytes * count) / 64 / blocks);
+    left = (all - steps.bytes * count + 63) / 64;
+    this->blocks = blocks;
     begin(0);
   }
 
@@ -56,7 +57,7 @@ public:
   } steps;
 
   [[gnu::always_inline]] void rest() {
-    for (int line = 0; line < perBlock; line++) {
+    for (owed += left; owed >= blocks; owed -= blocks) {
       steps.fetchLine(0);
       steps.advance(64);
     }
@@ -69,7 +70,9 @@ private:
   const std::byte *keys;
   int64_t stride, bytes;
   const std::byte *next;
-  int perBlock = 0; // lines
+  /** Lines that steps leave, over all blocks; times `blocks`, those that are due. */
+  int64_t left = 0, owed = 0;
+  int64_t blocks = 1;
 };
 
 } // namespace

@@ -58,9 +58,9 @@ void begin(void *memory, const Queries &queries, Compute compute) {
   withFewRows(state, [&](auto attention) { attention.begin(queries); });
 }
 
-void attend(void *memory, const KeyTile *tiles, int count) {
-  if (!few(memory)) return ManyRows::attend(memory, tiles, count);
-  withFewRows(fewRows(memory), [&](auto attention) { attention.attend(tiles, count); });
+void attend(void *memory, const KeyTile *tiles, int count, const KeyTile *next) {
+  if (!few(memory)) return ManyRows::attend(memory, tiles, count, next);
+  withFewRows(fewRows(memory), [&](auto attention) { attention.attend(tiles, count, next); });
 }
 
 void finish(void *memory, float *out, int64_t outStride, float *lse, float *maxLogit) {

@@ -8,6 +8,7 @@
 #include "../convert.h"
 #include "../exp2.h"
 #include "../isa.h"
+#include "../tile-after.h"
 #include "ahead-lines.h"
 #include "few-rows-state.h"
 #include "fold.h"
@@ -47,11 +48,11 @@ public:
     }
   }
 
-  void attend(const KeyTile *tiles, int count) {
+  void attend(const KeyTile *tiles, int count, const KeyTile *next) {
     if constexpr (Keys::wholeTiles) {
-      for (int i = 0; i < count; i++) takeTile(tiles[i], tiles[i + 1 < count ? i + 1 : i]);
+      for (int i = 0; i < count; i++) takeTile(tiles[i], tileAfter(tiles, count, i, next));
     } else {
-      takeInGroups<GROUP>(*this, tiles, count);
+      takeInGroups<GROUP>(*this, tiles, count, next);
     }
   }
 
@@ -79,7 +80,7 @@ private:
   static constexpr int FETCHED = Keys::lineBytes / 64; // cache lines of the next tile for each step, of whole tiles
   static constexpr int BLOCK = rows > 4 ? 1 : 2; // lines of values whose sums fit in registers
   using Group = KeyGroup<GROUP>;
-  friend void takeInGroups<GROUP, FewRows>(FewRows &, const KeyTile *, int);
+  friend void takeInGroups<GROUP, FewRows>(FewRows &, const KeyTile *, int, const KeyTile *);
 
   std::byte *stagedKey(int key) const {
     return reinterpret_cast<std::byte *>(state.staged[slot] + key * state.lines * LINE);

@@ -37,13 +37,13 @@ template <int SIZE> struct KeyGroup {
  * streams than for one. No group crosses tiles: results depend on these alone.
  */
 template <int SIZE, class Attention>
-inline void takeInGroups(Attention &attention, const KeyTile *tiles, int count) {
+inline void takeInGroups(Attention &attention, const KeyTile *tiles, int count, const KeyTile *following) {
   constexpr int STREAMS = 4;
   constexpr int AHEAD = 2; // keys of a stream
   KeyGroup<SIZE> next{}, held{};
   for (int i = 0; i < count; i++) {
     const KeyTile &tile = tiles[i];
-    const KeyTile *after = i + 1 < count ? &tiles[i + 1] : nullptr;
+    const KeyTile *after = i + 1 < count ? &tiles[i + 1] : following;
     const int length = (tile.count + STREAMS - 1) / STREAMS;
     for (int key = 0, left = tile.count; key < length; key++) {
       for (int index = key; index < tile.count; index += length) {
