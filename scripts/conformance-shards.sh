@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # conformance-shards.sh DEVICES GRID OUT [PART]: conformance of one or more devices (cpu,cuda:0) in as many processes as there
 # are processors. Every case's inputs and expected results are computed once for all devices. PART such as 1/3 runs a third
-# of the grid, for several machines or loans of one: merge-shards.mjs OUT/all OUT/GRID-*-of-3-*.json joins the parts.
+# of the grid, for several machines or for one in several runs: merge-shards.mjs OUT/all OUT/GRID-*-of-3-*.json joins the parts.
 #
 # Needs a node (NODE, or that of PATH), a bundle of scripts/bundle.mjs (BUNDLE, or bundle/ of this repository) and the devices'
 # drivers. Leaves OUT/GRID-DEVICE.json (OUT/GRID-1-of-3-DEVICE.json) and prints totals; fails when a case failed or did not run.

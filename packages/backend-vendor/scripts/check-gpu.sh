@@ -5,7 +5,7 @@
 #
 #   POLYMLA_CUDA_ARCHS=90 cmake -S . -B build/cuda -G Ninja && ninja -C build/cuda polymla_cuda
 #
-# Conformance runs in as many processes as there are processors. `full` takes longer than some machines are lent for: PART,
+# Conformance runs in as many processes as there are processors. `full` takes long: PART,
 # such as 2/4, is one of so many equal parts of it; bench is the benchmark alone. GRID quick, after a change to a kernel: the
 # dense cases of smoke with a few seeds, and eight rows of the benchmark, in some 20 s. BENCH replaces the benchmark's
 # options, REPEATS the number of seeds. Uses BUNDLE/node.gz where PATH has no node:

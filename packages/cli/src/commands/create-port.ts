@@ -7,7 +7,7 @@ import { text, toggle } from '../options.js'
 
 export const createPortCommand = defineCommand({
   name: 'create-port',
-  summary: 'write a package to start a port to another device from',
+  summary: 'write a package to start from, for a port to another device',
   about: [
     'Writes a package with a manifest, build files, the header of the C ABI, a library that compiles and says that it has',
     'no device, a test that runs the conformance suite, and a README that says how to go on.',
