@@ -2,7 +2,7 @@ import type { Command } from './command.js'
 import type { Style } from './style.js'
 
 /** Environment variables that every command obeys. */
-const ENVIRONMENT = [
+export const ENVIRONMENT = [
   ['POLYMLA_DEVICE', "replaces 'auto' wherever no device is named, e.g. reference or cuda:1"],
   ['POLYMLA_BACKENDS', 'comma-separated; only these backends are probed, and packages named here are loaded'],
   [

@@ -21,10 +21,10 @@ export interface SessionOptions {
 
 const DEFAULT_TIMEOUT = 120_000
 const DEFAULT_BUDGET = 4e7
-/** Cases that may run out of time: a device that hangs again and again is not asked for the rest. */
+/** After so many cases that ran out of time, a device is not asked for the rest. */
 const MOST_HANGS = 3
-/** Milliseconds that the disposal of a device which hangs is waited for. */
-const FAREWELL = 1000
+/** How long to wait for a device that hangs to be disposed of. */
+const GRACE_MS = 1000
 
 type Found = Pick<CaseReport, 'status' | 'message' | 'comparisons'>
 type Owned = (Disposable | AsyncDisposable)[]
@@ -102,7 +102,7 @@ export class Session {
 
   /** Never rejects. */
   async close(): Promise<void> {
-    if (this.#open) await this.#dismiss(this.#lost === null ? this.#timeout : FAREWELL)
+    if (this.#open) await this.#dismiss(this.#lost === null ? this.#timeout : GRACE_MS)
   }
 
   /** The outcome of a case and of its clean-up; a device that something was wrong with is replaced. */
@@ -116,7 +116,7 @@ export class Session {
       before = held(this.#device)
       found = await limited(this.#found(testCase, owned, shared))
     } catch (error) {
-      found = failure(told(error))
+      found = failure(messageOf(error))
       if (!(error instanceof ConformanceFailure)) broken = error
     }
     try {
@@ -127,7 +127,7 @@ export class Session {
       }
     } catch (error) {
       broken ??= error
-      if (found.status !== 'failed') found = failure(`after the case: ${told(error)}`)
+      if (found.status !== 'failed') found = failure(`after the case: ${messageOf(error)}`)
     }
     if (broken !== null) await this.#replace(broken)
     return found
@@ -192,11 +192,11 @@ export class Session {
       this.#lost = 'not run: the device hung in cases before this one'
     }
     if (!this.#open || this.#lost !== null) return
-    await this.#dismiss(hung ? FAREWELL : this.#timeout)
+    await this.#dismiss(hung ? GRACE_MS : this.#timeout)
     try {
       this.#device = await within(this.#timeout, this.#open(), this.#signal)
     } catch (error) {
-      this.#lost = `not run: the device could not be opened again after a case before this one: ${told(error)}`
+      this.#lost = `not run: the device could not be opened again after a case before this one: ${messageOf(error)}`
     }
   }
 
@@ -231,7 +231,7 @@ async function refusal(bench: Bench, testCase: Case, problem: Problem, answer: u
   } catch (error) {
     if (isPolymlaError(error, 'POLYMLA_UNSUPPORTED') && error.message.includes(answer)) return
     throw new ConformanceFailure(
-      `a refused problem: expected POLYMLA_UNSUPPORTED with the reason ${JSON.stringify(answer)}, found ${told(error)}`,
+      `a refused problem: expected POLYMLA_UNSUPPORTED with the reason ${JSON.stringify(answer)}, found ${messageOf(error)}`,
     )
   }
   throw new ConformanceFailure(
@@ -252,7 +252,7 @@ function failure(message: string): Found {
 }
 
 /** Whatever was thrown, in words. */
-function told(error: unknown): string {
+function messageOf(error: unknown): string {
   if (isPolymlaError(error)) return `${error.code}: ${error.message}`
   if (error instanceof ConformanceFailure || error instanceof TimeLimit) return error.message
   if (error instanceof Error) return `${error.name}: ${error.message}`

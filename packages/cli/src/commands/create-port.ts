@@ -12,7 +12,7 @@ export const createPortCommand = defineCommand({
     'Writes a package with a manifest, build files, the header of the C ABI, a library that compiles and says that it has',
     'no device, a test that runs the conformance suite, and a README that says how to go on.',
   ].join('\n'),
-  operands: { name: 'NAME', help: 'how its devices are to be called, e.g. acme for acme:0', min: 1 },
+  operands: { name: 'NAME', help: 'the name of its devices, e.g. acme for acme:0', min: 1 },
   options: {
     folder: text('PATH', 'where to write it; by default a folder of that name here'),
     json: toggle('print an array of the files and nothing else'),

@@ -24,11 +24,12 @@ const BROKEN: Backend = {
 }
 
 test('checks every device and reports what it finds', async () => {
-  const env = { POLYMLA_DEVICE: 'reference', PATH: '/nowhere' }
+  const env = { POLYMLA_DEVICE: 'reference', POLYMLA_CPU_THREADS: '1', PATH: '/nowhere' }
   const { code, stdout } = await run(['doctor', '--json'], { backends: [reference(), BROKEN], env })
   const found = JSON.parse(stdout)
   expect(code).toBe(0)
-  expect(found).toMatchObject({ node: process.version, environment: { POLYMLA_DEVICE: 'reference' } })
+  const environment = { POLYMLA_DEVICE: 'reference', POLYMLA_BACKENDS: null, POLYMLA_CPU_THREADS: '1' }
+  expect(found).toMatchObject({ node: process.version, environment })
   expect(found.packages).toContainEqual({ name: '@polymla/core', version: expect.stringMatching(/^\d/) })
   expect(found.tools).toContainEqual({ name: 'nvcc', path: null })
   const checks = Object.fromEntries(

@@ -5,6 +5,7 @@ import { type SelfCheck, selfCheck } from '../doctor/self-check.js'
 import { findTools } from '../doctor/toolchain.js'
 import { EXIT } from '../errors.js'
 import { bytes, duration } from '../format.js'
+import { ENVIRONMENT } from '../help.js'
 import { toggle } from '../options.js'
 import { startProgress } from '../progress.js'
 import { explainAuto, type ListedDevice } from '../selection.js'
@@ -36,11 +37,7 @@ export const doctor = defineCommand({
       cpus: availableParallelism(),
       memoryBytes: totalmem(),
       packages: findPackages(),
-      environment: {
-        POLYMLA_DEVICE: io.env.POLYMLA_DEVICE ?? null,
-        POLYMLA_BACKENDS: io.env.POLYMLA_BACKENDS ?? null,
-        POLYMLA_VENDOR_PLUGIN: io.env.POLYMLA_VENDOR_PLUGIN ?? null,
-      },
+      environment: Object.fromEntries(ENVIRONMENT.map(([name]) => [name, io.env[name] ?? null])),
       tools: findTools(io.env),
       devices: await checkDevices(context),
     }
