@@ -172,6 +172,7 @@ describe('a report for people', () => {
     const text = abiMarkdown(report, { commit: 'abc' })
     expect(text).toContain('# ABI conformance: 1 passed, 1 failed, 0 skipped')
     expect(text).toContain('| device | 0: X1 (a1) |')
+    expect(abiMarkdown({ ...report, device: 2 }, {})).toContain('| device | 2: none |')
     expect(text).toContain('| driver | Acme 7 |')
     expect(text).toContain('| commit | abc |')
     expect(text).toContain('| date | not given |')

@@ -18,7 +18,7 @@ export function abiMarkdown(report: AbiReport, facts: AbiReportFacts): string {
   const found = library.devices[device]
   const rows: [string, string | null | undefined][] = [
     ['library', library.name && `${library.name} ${library.version}, ABI ${library.abi}`],
-    ['device', found && `${device}: ${found.name} (${found.arch})`],
+    ['device', found ? `${device}: ${found.name} (${found.arch})` : library.name && `${device}: none`],
     ['driver', facts.driver ?? library.driver],
     ['commit', facts.commit],
     ['polymla', facts.polymla],
