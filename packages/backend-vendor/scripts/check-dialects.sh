@@ -2,9 +2,9 @@
 # Compiles the portable kernels and the library around them by the presets of every toolchain, and goes on where one fails:
 #
 #   hip          hipcc: gfx906, gfx908, gfx90a, gfx1030
-#   cuda         nvcc: 8.0, 9.0a, 10.0a, 12.0
 #   dcu          DTK's hipcc, musa: mcc, maca: mxcc, corex: clang++ of CoreX; where they are not, which is everywhere so far,
 #                what stands for them: native/test/stand-ins
+#   cuda         nvcc: 8.0, 9.0a, 10.0a, 12.0; last, as it takes longest
 #
 # Objects alone, for each toolkit's own libraries would be linked against; AMD's are in Debian, so that library is linked, loaded
 # through the slot, and says that there is no device. What there is no compiler for is skipped by name.
@@ -72,5 +72,5 @@ musa() { MUSA_HOME=${MUSA_HOME:-$stand_ins/musa} preset musa "$stand_in_tools" '
 maca() { MACA_PATH=${MACA_PATH:-$stand_ins/maca} preset maca "$stand_in_tools"; }
 corex() { COREX_HOME=${COREX_HOME:-$stand_ins/corex} preset corex "$stand_in_tools"; }
 
-for name in ${*:-hip cuda dcu musa maca corex}; do "$name"; done
+for name in ${*:-hip dcu musa maca corex cuda}; do "$name"; done
 exit "$failed"
