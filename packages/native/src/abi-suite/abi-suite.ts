@@ -1,10 +1,9 @@
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import type { Readable } from 'node:stream'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { invalidArgument, isPolymlaError } from '@polymla/core'
 import { notBuilt, PLATFORM } from '../addon.js'
+import { collect, drainAfterExit, lastLine } from '../child-output.js'
 import { checkLibrary } from '../loading/index.js'
 
 /** What one check of the suite found. */
@@ -232,11 +231,6 @@ interface Ran {
   readonly complaints: string
 }
 
-/** More than that of anything is cut. */
-const MAX_TEXT = 1 << 20
-/** How long what an ended process wrote may take to arrive. */
-const DRAIN_MS = 1000
-
 async function runProgram(args: readonly string[], { timeout, signal }: Limits): Promise<Ran> {
   signal?.throwIfAborted()
   const program = PROGRAM.find((path) => existsSync(path))
@@ -249,8 +243,8 @@ async function runProgram(args: readonly string[], { timeout, signal }: Limits):
     timedOut = true
     kill()
   }, timeout)
-  const texts = [1, 2, 3].map((descriptor) => collect(child.stdio[descriptor] as Readable))
-  const closed = new Promise((resolve) => child.once('close', resolve))
+  const texts = [1, 2, 3].map((descriptor) => collect(child.stdio[descriptor], 'first'))
+  const drained = drainAfterExit(child)
   const ending = await new Promise<string | null>((resolve) => {
     child.once('error', (error) => resolve(`did not start: ${error.message}`))
     child.once('exit', (code, killer) =>
@@ -259,26 +253,13 @@ async function runProgram(args: readonly string[], { timeout, signal }: Limits):
   })
   clearTimeout(timer)
   signal?.removeEventListener('abort', kill)
-  // What the library left running may hold the pipes open for good.
-  await Promise.race([closed, sleep(DRAIN_MS, undefined, { ref: false })])
-  for (const stream of child.stdio) stream?.destroy()
+  await drained()
   signal?.throwIfAborted()
   const [printed, complaints, report] = texts.map((text) => text())
-  const last = complaints.trim().split('\n').at(-1)?.slice(0, 200) ?? ''
   return {
     report,
     printed,
-    complaints: last,
+    complaints: lastLine(complaints),
     ending: timedOut ? `did not end within ${timeout / 1000} s` : ending,
   }
-}
-
-function collect(from: Readable | null): () => string {
-  let text = ''
-  from?.setEncoding('utf8')
-  from?.on('data', (chunk: string) => {
-    if (text.length < MAX_TEXT) text += chunk
-  })
-  from?.on('error', () => {})
-  return () => text
 }

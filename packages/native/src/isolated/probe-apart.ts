@@ -1,11 +1,10 @@
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
-import type { Readable } from 'node:stream'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { PolymlaError } from '@polymla/core'
 import { addonPath, type NativeDeviceInfo } from '../addon.js'
+import { collect, drainAfterExit, lastLine } from '../child-output.js'
 import { nativeError } from '../errors.js'
 
 /** A failure as the addon knows it; see {@link nativeError}. */
@@ -33,10 +32,6 @@ export interface ApartOptions {
 
 /** How long an answer serves: a listing, and the selection that follows it, ask once. */
 const FRESH_MS = 10_000
-/** More than that of a library's report or complaints is cut. */
-const MAX_TEXT = 1 << 20
-/** How long what an ended process wrote may take to arrive. */
-const DRAIN_MS = 1000
 
 const CHILD = ['./probe-child.js', './probe-child.mjs']
   .map((file) => fileURLToPath(new URL(file, import.meta.url)))
@@ -144,9 +139,9 @@ async function runChild(path: string, { timeout, settings }: ApartOptions): Prom
     timedOut = true
     child.kill('SIGKILL')
   }, timeout)
-  const report = collect(child.stdio[3] as Readable | null, (text) => text.slice(0, MAX_TEXT))
-  const complained = collect(child.stderr, (text) => text.slice(-MAX_TEXT))
-  const closed = new Promise((resolve) => child.once('close', resolve))
+  const report = collect(child.stdio[3], 'first')
+  const complained = collect(child.stderr, 'last')
+  const drained = drainAfterExit(child)
   const ended = await new Promise<string>((resolve) => {
     child.once('error', (error) => resolve(`could not be probed (${error.message})`))
     child.once('exit', (code, signal) =>
@@ -154,23 +149,10 @@ async function runChild(path: string, { timeout, settings }: ApartOptions): Prom
     )
   })
   clearTimeout(timer)
-  // What the library left running may hold the pipes open for good.
-  await Promise.race([closed, sleep(DRAIN_MS, undefined, { ref: false })])
-  child.stderr?.destroy()
-  child.stdio[3]?.destroy()
+  await drained()
   const ending = timedOut ? `did not come back within ${timeout / 1000} s` : ended
-  const said = complained().trim().split('\n').at(-1)?.slice(0, 200)
+  const said = lastLine(complained())
   return { steps: stepsOf(report()), ending, complaints: said ? `; it said: ${said}` : '' }
-}
-
-function collect(from: Readable | null, cut: (text: string) => string): () => string {
-  let text = ''
-  from?.setEncoding('utf8')
-  from?.on('data', (chunk: string) => {
-    text = cut(text + chunk)
-  })
-  from?.on('error', () => {})
-  return () => text
 }
 
 /** The steps up to the first line that is none: the library shares the descriptor. */
