@@ -65,7 +65,11 @@ hip() {
 # A test of src that is skipped where there is no library: true where it has run and passed, or there is nothing to run it with.
 loads() {
   [ -d ../../node_modules/vitest ] || return 0
-  (cd ../.. && NO_COLOR=1 npx vitest run "packages/backend-vendor/src/$1") | tee /dev/stderr | grep -q 'Tests  1 passed (1)'
+  # Not through a pipe: grep would close it while vitest still writes.
+  local said
+  said=$(cd ../.. && NO_COLOR=1 npx vitest run "packages/backend-vendor/src/$1" 2>&1) && grep -q 'Tests  1 passed (1)' <<<"$said" && return
+  printf '%s\n' "$said"
+  return 1
 }
 dcu() { ROCM_PATH=${ROCM_PATH:-$stand_ins/dtk} preset dcu hipcc; }
 musa() { MUSA_HOME=${MUSA_HOME:-$stand_ins/musa} preset musa "$stand_in_tools" '-DPOLYMLA_MUSA_ARCHS=mp_22;mp_31'; }
