@@ -291,6 +291,15 @@ std::vector<Spec> specs() {
                  .heads = 24,
                  .headsKv = 8,
                  .strided = true});
+  // More tiles than a call of the kernel takes, with masks on both sides of where calls meet.
+  for (const uint32_t format : {PMLA_KV_BF16, PMLA_KV_F32}) {
+    all.push_back({.lengths = {2110, 40, 4170},
+                   .format = format,
+                   .qDtype = format,
+                   .mask = PMLA_MASK_CAUSAL,
+                   .queryTokens = 70,
+                   .heads = 2});
+  }
   all.push_back({.lengths = {-5, 70}});
   all.push_back({.lengths = {2000, 3, 0, 700}, .pageSize = 1});
   return all;
