@@ -10,7 +10,6 @@
 
 #include "../kernels/launch-attend.h"
 #include "../mma/types.h"
-#include "gpu/ops/merge-states.h"
 #include "gpu/ops/schedule.h"
 #include "check.h"
 #include "launches.h"
@@ -104,35 +103,6 @@ template <class Storage> std::vector<float> attend(OnDevice &on, Compute compute
   return out;
 }
 
-std::vector<float> merge(OnDevice &on) {
-  pmla_merge_states_problem problem{};
-  problem.dtype = problem.out_dtype = PMLA_F32;
-  problem.parts = 70;
-  problem.batch = 2;
-  problem.query_tokens = 1;
-  problem.heads = 3;
-  problem.value_dim = 512;
-  const int rows = 6;
-  static std::vector<float> outs(70 * rows * 512);
-  for (size_t i = 0; i < outs.size(); i++) outs[i] = made(static_cast<int>(i));
-  static std::vector<float> lses(70 * rows);
-  for (size_t i = 0; i < lses.size(); i++) lses[i] = 3 * made(static_cast<int>(i) * 3);
-  std::vector<float> out(rows * 512, -7);
-  pmla_merge_states_args args{};
-  args.outs = outs.data();
-  args.outs_strides[0] = rows * 512;
-  args.outs_strides[1] = 3 * 512;
-  args.outs_strides[3] = 512;
-  args.lses = lses.data();
-  args.lses_strides[0] = rows;
-  args.lses_strides[1] = 3;
-  args.lses_strides[2] = 1;
-  args.out = out.data();
-  launchMergeStates(problem, args, on.stream);
-  emuStreamSynchronize(on.stream);
-  return out;
-}
-
 bool isSame(const std::vector<float> &a, const std::vector<float> &b) {
   return std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
 }
@@ -165,7 +135,6 @@ int main(int argc, char **argv) {
       [](OnDevice &on) { return attend<uint16_t>(on, Compute::Bf16, most, 3); },
       [](OnDevice &on) { return attend<uint16_t>(on, Compute::Bf16, 65536, 3); },
       [](OnDevice &on) { return attend<float>(on, Compute::F32, most, 3); },
-      [](OnDevice &on) { return merge(on); },
   };
   std::vector<std::vector<float>> right;
   Sites sites;

@@ -78,6 +78,16 @@ PMLA_DEVICE uint32_t sharedAddress(const void *pointer) { return static_cast<uin
 PMLA_DEVICE float floatOfF16(uint16_t code) { return __half2float(__ushort_as_half(code)); }
 PMLA_DEVICE uint16_t f16OfFloat(float value) { return __half_as_ushort(__float2half_rn(value)); }
 
+#if defined(PMLA_DIALECT_CUDA) && defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 890
+#define PMLA_HAS_E4M3 1
+/** Two e4m3 codes, rounded as SmallFloat does; `low` becomes the low byte. */
+PMLA_DEVICE uint32_t e4m3OfFloats(float low, float high) {
+  uint16_t codes;
+  asm("cvt.rn.satfinite.e4m3x2.f32 %0, %1, %2;" : "=h"(codes) : "f"(high), "f"(low));
+  return codes;
+}
+#endif
+
 /** About 2^value; 0 below the smallest normal number. */
 PMLA_DEVICE float powerOf2(float value) {
 #if defined(PMLA_DIALECT_CUDA)

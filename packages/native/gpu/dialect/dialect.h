@@ -11,6 +11,7 @@
 //   shuffleXor(v, step)    the value of lane ^ step; reached by all threads of a block at a time, see below
 //   sharedMemory()         what the launch asked for; there is no other shared memory
 //   sharedAddress(p)       where in it p points, for units that take a number; of MUSA and the emulated devices alone
+//   e4m3OfFloats(l, h)     two codes, where PMLA_HAS_E4M3
 //   powerOf2(v)            about 2^v
 //   copy16(to, from, …)    16 bytes to shared memory, there after waitCopies and syncBlock; commitCopies ends a group
 //

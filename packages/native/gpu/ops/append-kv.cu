@@ -7,151 +7,287 @@
 namespace polymla {
 namespace {
 
-constexpr int mostThreads = 128;
+/** A block of groups, each with a row: a token of one KV head. */
+constexpr int threads = 128;
+constexpr int blockRows = threads / groupLanes;
+/** Numbers of a row that a group takes at a time, and how many times it does so before it waits for the first. */
+constexpr int span = groupLanes * chunkValues;
+constexpr int spans = 2;
 
-/** One token of one KV head. */
+/** Numbers that a format keeps as e4m3 with scales of its own, and how many share one; others follow as bf16. */
+template <uint32_t format>
+constexpr int scaledDims = format == PMLA_KV_FP8_656 ? 512 : format == PMLA_KV_FP8_584 ? 448 : 0;
+template <uint32_t format>
+constexpr int groupDims = format == PMLA_KV_FP8_656 ? 128 : 64;
+/** Magnitude below which a group is not scaled up further. */
+template <uint32_t format>
+constexpr float leastMagnitude = format == PMLA_KV_FP8_584 ? 1e-4f : 0;
+/** How a format keeps numbers without scales of its own; not of e4m3. */
+template <uint32_t format>
+constexpr uint32_t plainType = format == PMLA_KV_F32 ? PMLA_F32 : format == PMLA_KV_F16 ? PMLA_F16 : PMLA_BF16;
+
+/** Where number `dim` of a row lies. */
+template <uint32_t format>
+PMLA_DEVICE int byteAt(int dim) {
+  constexpr int scaled = scaledDims<format>;
+  constexpr int scales = format == PMLA_KV_FP8_656 ? 4 * scaled / groupDims<format> : 0;
+  if (scaled > 0) return dim < scaled ? dim : scaled + scales + 2 * (dim - scaled);
+  return dim * (format == PMLA_KV_E4M3 ? 1 : format == PMLA_KV_F32 ? 4 : 2);
+}
+
+/** The latent part and the rope part of a row. */
+template <uint32_t dtype>
 struct Source {
-  const void* latent;
-  const void* rope;
+  const char* latent;
+  const char* rope;
   const float* cosines;  ///< and sines after them; null: no rotation
   int latentDim;
   int ropeDim;
-  uint32_t dtype;
   bool neox;
 
-  /** Number `dim` of the rope part, rotated: in doubles, without fused multiply-adds, as core does it. */
-  PMLA_DEVICE double ropeAt(int dim) const {
-    if (cosines == nullptr) return loadNumber(rope, dtype, dim);
-    const int pairs = ropeDim / 2;
-    const int pair = neox ? dim % pairs : dim / 2;
-    const bool isSecond = neox ? dim >= pairs : dim % 2 != 0;
-    const double x = loadNumber(rope, dtype, neox ? pair : 2 * pair);
-    const double y = loadNumber(rope, dtype, neox ? pair + pairs : 2 * pair + 1);
+  PMLA_DEVICE int firstOf(int pair) const { return neox ? pair : 2 * pair; }
+  PMLA_DEVICE int secondOf(int pair) const { return neox ? pair + ropeDim / 2 : 2 * pair + 1; }
+
+  /** A pair of the rope part, rotated: in doubles, without fused multiply-adds, as core does it. */
+  PMLA_DEVICE void loadPair(int pair, double& first, double& second) const {
+    const double x = loadNumber(rope, dtype, firstOf(pair));
+    const double y = loadNumber(rope, dtype, secondOf(pair));
+    first = x, second = y;
+    if (cosines == nullptr) return;
     const double c = cosines[pair];
-    const double s = cosines[pairs + pair];
-    return isSecond ? sum(product(y, c), product(x, s)) : sum(product(x, c), -product(y, s));
+    const double s = cosines[ropeDim / 2 + pair];
+    first = sum(product(x, c), -product(y, s));
+    second = sum(product(y, c), product(x, s));
   }
 
-  /** Numbers of the key from `dim` on; zeros past its end. */
-  PMLA_DEVICE void load(int dim, double (&values)[chunkValues]) const {
-    if (dim + chunkValues <= latentDim) {
-      float numbers[chunkValues];
-      loadChunk(latent, dtype, dim, numbers);
+  PMLA_DEVICE double numberAt(int dim) const {
+    if (dim < latentDim) return loadNumber(latent, dtype, dim);
+    const int at = dim - latentDim;
+    const int pair = neox ? at % (ropeDim / 2) : at / 2;
+    double first, second;
+    loadPair(pair, first, second);
+    return firstOf(pair) == at ? first : second;
+  }
+};
+
+/** Where a row goes. */
+template <uint32_t format>
+struct Target {
+  uint8_t* row;
+  uint8_t* scales;  ///< of the format that has them apart
+  E4m3Divisor divisor;
+
+  /** Stores neighbours that have no scale of their own. */
+  template <int count>
+  PMLA_DEVICE void store(int dim, const double (&values)[count]) const {
+    if (dim < scaledDims<format>) return;
+    uint8_t* const to = row + byteAt<format>(dim);
+    if (format == PMLA_KV_E4M3) {
+      uint8_t codes[count];
 PMLA_UNROLL
-      for (int i = 0; i < chunkValues; i++) values[i] = numbers[i];
-      return;
-    }
-PMLA_UNROLL
-    for (int i = 0; i < chunkValues; i++) {
-      const int at = dim + i;
-      values[i] = at < latentDim ? loadNumber(latent, dtype, at) : at < latentDim + ropeDim ? ropeAt(at - latentDim) : 0;
+      for (int i = 0; i < count; i++) codes[i] = encodeE4m3(divisor.quotient(values[i]));
+      storeCodes(to, codes);
+    } else {
+      storeNumbers(to, plainType<format>, values);
     }
   }
 };
 
-PMLA_DEVICE void storeE4m3(void* to, const double (&values)[chunkValues], double factor) {
-  uint8_t codes[chunkValues];
-PMLA_UNROLL
-  for (int i = 0; i < chunkValues; i++) codes[i] = encodeE4m3(values[i] * factor);
-  storeCodes(to, codes);
-}
-
-/** Scale exponent of the group that `lanes` neighbouring lanes hold; infinities and NaN do not count. By a whole block. */
-PMLA_DEVICE int groupExponent(const double (&values)[chunkValues], int lanes, double floor) {
-  double largest = floor;
-PMLA_UNROLL
-  for (int i = 0; i < chunkValues; i++) {
-    const double magnitude = fabs(values[i]);
-    if (magnitude > largest && magnitude < INFINITY) largest = magnitude;
-  }
+/** Scale exponent of the group that `lanes` neighbouring lanes hold, of which each knows its largest magnitude. By a whole block. */
+template <class Number>
+PMLA_DEVICE int groupExponent(Number largest, int lanes) {
   for (int step = lanes / 2; step > 0; step /= 2) largest = fmax(largest, shuffleXor(largest, step));
   return scaleExponent(largest);
 }
 
-/** 512 e4m3, 4 fp32 scales (one per 128), 64 bf16 (FlashMLA 9241ae3). By a whole block. */
-PMLA_DEVICE void store656(uint8_t* to, int dim, const double (&values)[chunkValues]) {
-  constexpr int latent = 512, group = 128, rope = latent + 4 * latent / group;
-  const int exponent = groupExponent(values, group / chunkValues, 0);
-  if (dim >= latent) {
-    if (dim < latent + 64) storeChunk(to + rope + 2 * (dim - latent), PMLA_BF16, values);
-    return;
-  }
-  storeE4m3(to + dim, values, powerOfTwo(-exponent));
-  if (dim % group != 0) return;
-  const auto scale = static_cast<float>(powerOfTwo(exponent));
-  for (int i = 0; i < 4; i++) to[latent + dim / group * 4 + i] = static_cast<uint8_t>(bitsOf(scale) >> 8 * i);
+/** The larger one of a largest magnitude and that of a number; infinities and NaN do not count. */
+template <class Number>
+PMLA_DEVICE Number largerOf(Number largest, Number value) {
+  return fabs(value) < INFINITY ? fmax(largest, fabs(value)) : largest;
 }
 
-/** 448 e4m3, 64 bf16; apart from them 7 e8m0 scales (one per 64), a 0. FlashMLA 9241ae3; floor of DeepSeek-V3.2-Exp's act_quant. By a whole block. */
-PMLA_DEVICE void store584(uint8_t* to, uint8_t* scales, int dim, const double (&values)[chunkValues]) {
-  constexpr int latent = 448, group = 64;
-  const int exponent = groupExponent(values, group / chunkValues, 1e-4);
-  if (dim >= latent) {
-    storeChunk(to + latent + 2 * (dim - latent), PMLA_BF16, values);
-    if (dim == latent) scales[latent / group] = 0;
-    return;
+/**
+ * `fp8-656`: 512 e4m3, 4 fp32 scales (one per 128), 64 bf16 (FlashMLA 9241ae3).
+ * `fp8-584`: 448 e4m3, 64 bf16; apart from them 7 e8m0 scales (one per 64), a 0 (FlashMLA 9241ae3; floor of DeepSeek-V3.2-Exp's act_quant).
+ */
+template <uint32_t format>
+PMLA_DEVICE void storeScale(const Target<format>& to, int group, int exponent) {
+  if (format == PMLA_KV_FP8_656) {
+    const float scale[1] = {floatOf(static_cast<uint32_t>(127 + exponent) << 23)};
+    storeCodes(to.row + scaledDims<format> + 4 * group, scale);
+  } else {
+    to.scales[group] = static_cast<uint8_t>(exponent + 127);
+    if (group == 0) to.scales[scaledDims<format> / groupDims<format>] = 0;
   }
-  storeE4m3(to + dim, values, powerOfTwo(-exponent));
-  if (dim % group == 0) scales[dim / group] = static_cast<uint8_t>(exponent + 127);
 }
 
-/** A block per token and KV head, a thread per chunk. */
-PMLA_KERNEL(mostThreads)
-appendKv(const pmla_append_kv_problem problem, const pmla_append_kv_args args, const CacheLayout cache) {
+/** Stores a chunk of the latent part as e4m3 with scales of their own. By a whole block; `isThere`: of this thread. */
+template <uint32_t format>
+PMLA_DEVICE void storeScaled(const Target<format>& to, int dim, const float (&values)[chunkValues], bool isThere) {
+  float largest = leastMagnitude<format>;
+PMLA_UNROLL
+  for (int i = 0; i < chunkValues; i++) largest = fmaxf(largest, fabs(values[i]));
+  if (largest == INFINITY) {
+    largest = leastMagnitude<format>;
+PMLA_UNROLL
+    for (int i = 0; i < chunkValues; i++) largest = largerOf(largest, values[i]);
+  }
+  const int exponent = groupExponent(largest, groupDims<format> / chunkValues);
+  if (!isThere) return;
+  // Products are exact, or too small for any code but 0.
+  uint32_t codes[2];
+  encodeE4m3(values, floatOf(static_cast<uint32_t>(127 - exponent) << 23), codes);
+  storeCodes(to.row + dim, codes);
+  if (dim % groupDims<format> == 0) storeScale(to, dim / groupDims<format>, exponent);
+}
+
+/** The same where rotated numbers are among them: in doubles, and one number after the other. */
+template <uint32_t format, uint32_t dtype>
+PMLA_DEVICE void storeScaledRope(const Target<format>& to, const Source<dtype>& from, int lane, bool isThere) {
+  for (int begin = 0; begin < scaledDims<format>; begin += span) {
+    const int dim = begin + lane * chunkValues;
+    const int end = isThere && dim < scaledDims<format> ? dim + chunkValues : dim;
+    double largest = leastMagnitude<format>;
+#pragma unroll 1
+    for (int i = dim; i < end; i++) largest = largerOf(largest, from.numberAt(i));
+    const int exponent = groupExponent(largest, groupDims<format> / chunkValues);
+#pragma unroll 1
+    for (int i = dim; i < end; i++) to.row[i] = encodeE4m3(from.numberAt(i) * powerOfTwo(-exponent));
+    if (dim < end && dim % groupDims<format> == 0) storeScale(to, dim / groupDims<format>, exponent);
+  }
+}
+
+/** Stores a chunk of the latent part that has no scale of its own. */
+template <uint32_t format, uint32_t dtype>
+PMLA_DEVICE void storePlain(const Target<format>& to, const Source<dtype>& from, int dim, const Chunk<dtype>& chunk) {
+  uint8_t* const at = to.row + byteAt<format>(dim);
+  float values[chunkValues];
+  chunk.decode(values);
+  if (format == PMLA_KV_E4M3) {
+    uint32_t codes[2], others[2];
+    encodeE4m3(values, to.divisor.below, codes);
+    encodeE4m3(values, to.divisor.above, others);
+    if (codes[0] == others[0] && codes[1] == others[1]) return storeCodes(at, codes);
+#pragma unroll 1
+    for (int i = dim; i < dim + chunkValues; i++) to.store(i, {from.numberAt(i)});
+  } else if (dtype == PMLA_BF16 ? format == PMLA_KV_BF16 : dtype == PMLA_F16 && format == PMLA_KV_F16) {
+    uint32_t codes[Chunk<dtype>::words];
+PMLA_UNROLL
+    for (int i = 0; i < Chunk<dtype>::words; i++) {
+      codes[i] = dtype == PMLA_BF16 ? withOneNan<0x7f80, 0x7fc0>(chunk.word[i]) : withOneNan<0x7c00, 0x7e00>(chunk.word[i]);
+    }
+    storeCodes(at, codes);
+  } else {
+    storeNumbers(at, plainType<format>, values);
+  }
+}
+
+template <uint32_t format, uint32_t dtype>
+PMLA_DEVICE void storeRope(const Target<format>& to, const Source<dtype>& from, int lane) {
+  for (int pair = lane; pair < from.ropeDim / 2; pair += groupLanes) {
+    double pairOf[2];
+    from.loadPair(pair, pairOf[0], pairOf[1]);
+    if (from.neox) {
+      to.store(from.latentDim + from.firstOf(pair), {pairOf[0]});
+      to.store(from.latentDim + from.secondOf(pair), {pairOf[1]});
+    } else {
+      to.store(from.latentDim + from.firstOf(pair), pairOf);
+    }
+  }
+}
+
+/** Stores what is left of a latent part that ends within a chunk. */
+template <uint32_t format, uint32_t dtype>
+PMLA_DEVICE void storeEnd(const Target<format>& to, const Source<dtype>& from, int lane) {
+  const int dim = from.latentDim - from.latentDim % chunkValues + lane;
+  if (dim < from.latentDim) to.store(dim, {from.numberAt(dim)});
+}
+
+template <uint32_t format, uint32_t dtype>
+PMLA_KERNEL(threads)
+appendKv(PMLA_PARAM pmla_append_kv_problem problem, PMLA_PARAM pmla_append_kv_args args, PMLA_PARAM CacheLayout cache,
+         PMLA_PARAM E4m3Divisor divisor) {
+  constexpr int size = Chunk<dtype>::elementBytes;
+  const int lane = threadIndex() % groupLanes;
   const int64_t heads = problem.cache.heads_kv;
-  const int headDim = static_cast<int>(problem.cache.head_dim);
-  const int size = problem.dtype == PMLA_F32 ? 4 : 2;
+  const int64_t rows = args.tokens * heads;
   const bool rotates = problem.rotary != PMLA_ROTARY_NONE;
-  for (int64_t row = blockIndex(); row < args.tokens * heads; row += blockCount()) {
-    const int64_t token = row / heads;
-    const int64_t head = row % heads;
+  // All groups of a block take the same steps, for they meet at shuffles: one without a row, too, and one whose row is skipped.
+  for (int64_t first = blockIndex() * blockRows; first < rows; first += blockCount() * blockRows) {
+    const int64_t own = first + threadIndex() / groupLanes;
+    const int64_t row = min(own, rows - 1);
+    const int64_t token = heads == 1 ? row : row / heads;
+    const int64_t head = row - token * heads;
     const int64_t slot = args.slots[token];
     const int64_t position = rotates ? args.positions[token] : 0;
-    if (!cache.hasToken(slot) || (rotates && (position < 0 || position >= problem.table_length))) continue;
+    const bool isThere = own < rows && cache.hasToken(slot) && (!rotates || (position >= 0 && position < problem.table_length));
 
-    Source source;
-    source.latent = static_cast<const char*>(args.latent) + (token * args.latent_strides[0] + head * args.latent_strides[1]) * size;
-    source.rope = static_cast<const char*>(args.rope_key) + (token * args.rope_key_strides[0] + head * args.rope_key_strides[1]) * size;
-    source.cosines = rotates ? args.rotary_table + position * problem.rope_dim : nullptr;
-    source.ropeDim = static_cast<int>(problem.rope_dim);
-    source.latentDim = headDim - source.ropeDim;
-    source.dtype = problem.dtype;
-    source.neox = problem.rotary == PMLA_ROTARY_NEOX;
-    uint8_t* const to = static_cast<uint8_t*>(args.cache) + cache.tokenAt(slot) + head * cache.headStride;
+    Source<dtype> from;
+    from.latent = static_cast<const char*>(args.latent) + (token * args.latent_strides[0] + head * args.latent_strides[1]) * size;
+    from.rope = static_cast<const char*>(args.rope_key) + (token * args.rope_key_strides[0] + head * args.rope_key_strides[1]) * size;
+    from.cosines = rotates ? args.rotary_table + position * problem.rope_dim : nullptr;
+    from.ropeDim = static_cast<int>(problem.rope_dim);
+    from.latentDim = static_cast<int>(problem.cache.head_dim) - from.ropeDim;
+    from.neox = problem.rotary == PMLA_ROTARY_NEOX;
+    uint8_t* const memory = static_cast<uint8_t*>(args.cache);
+    const Target<format> to{memory + cache.tokenAt(slot) + head * cache.headStride, memory + cache.scalesAt(slot), divisor};
 
-    // The whole block: threads past the end help to find the scale of what their neighbours hold.
-    for (int begin = 0; begin < headDim; begin += blockThreads() * chunkValues) {
-      const int dim = begin + threadIndex() * chunkValues;
-      double values[chunkValues];
-      source.load(dim, values);
-      switch (problem.cache.format) {
-        case PMLA_KV_FP8_656:
-          store656(to, dim, values);
-          break;
-        case PMLA_KV_FP8_584:
-          store584(to, static_cast<uint8_t*>(args.cache) + cache.scalesAt(slot), dim, values);
-          break;
-        case PMLA_KV_E4M3:
-          if (dim >= headDim) break;
+    if (from.latentDim < scaledDims<format>) {
+      storeScaledRope(to, from, lane, isThere);
+      if (isThere) storeRope(to, from, lane);
+      continue;
+    }
+    for (int begin = 0; begin == 0 || begin < from.latentDim; begin += spans * span) {
+      Chunk<dtype> chunks[spans];
 PMLA_UNROLL
-          for (double& value : values) value /= args.descale_k;
-          storeE4m3(to + dim, values, 1);
-          break;
-        case PMLA_KV_F32:
-          if (dim < headDim) storeChunk(to + 4 * dim, PMLA_F32, values);
-          break;
-        default:
-          if (dim < headDim) storeChunk(to + 2 * dim, problem.cache.format == PMLA_KV_BF16 ? PMLA_BF16 : PMLA_F16, values);
+      for (int i = 0; i < spans; i++) {
+        const int dim = begin + i * span + lane * chunkValues;
+        if (dim + chunkValues <= from.latentDim) chunks[i].load(from.latent + int64_t{dim} * size);
+      }
+      // While they are on their way.
+      if (begin == 0 && isThere) storeRope(to, from, lane);
+PMLA_UNROLL
+      for (int i = 0; i < spans; i++) {
+        const int dim = begin + i * span + lane * chunkValues;
+        const bool isOwn = isThere && dim + chunkValues <= from.latentDim;
+        if (begin + i * span < scaledDims<format>) {
+          float values[chunkValues];
+          chunks[i].decode(values);
+          storeScaled(to, dim, values, isOwn && dim < scaledDims<format>);
+        }
+        if (isOwn && dim >= scaledDims<format>) storePlain(to, from, dim, chunks[i]);
       }
     }
+    if (isThere) storeEnd(to, from, lane);
+  }
+}
+
+template <uint32_t format, uint32_t dtype>
+void launchOf(const pmla_append_kv_problem& problem, const pmla_append_kv_args& args, rt::Stream stream) {
+  const int64_t blocks = (args.tokens * problem.cache.heads_kv + blockRows - 1) / blockRows;
+  launchKernel(appendKv<format, dtype>, "append_kv", blocks, threads, 0, stream, problem, args, CacheLayout(problem.cache), E4m3Divisor(args.descale_k));
+}
+
+template <uint32_t format>
+void launchFormat(const pmla_append_kv_problem& problem, const pmla_append_kv_args& args, rt::Stream stream) {
+  switch (problem.dtype) {
+    case PMLA_BF16: return launchOf<format, PMLA_BF16>(problem, args, stream);
+    case PMLA_F16: return launchOf<format, PMLA_F16>(problem, args, stream);
+    default: return launchOf<format, PMLA_F32>(problem, args, stream);
   }
 }
 
 }  // namespace
 
 void launchAppendKv(const pmla_append_kv_problem& problem, const pmla_append_kv_args& args, rt::Stream stream) {
-  const int threads = rowThreads(problem.cache.head_dim / chunkValues, mostThreads);
-  launchKernel(appendKv, "append_kv", args.tokens * problem.cache.heads_kv, threads, 0, stream, problem, args, CacheLayout(problem.cache));
+  switch (problem.cache.format) {
+    case PMLA_KV_F16: return launchFormat<PMLA_KV_F16>(problem, args, stream);
+    case PMLA_KV_F32: return launchFormat<PMLA_KV_F32>(problem, args, stream);
+    case PMLA_KV_E4M3: return launchFormat<PMLA_KV_E4M3>(problem, args, stream);
+    case PMLA_KV_FP8_656: return launchFormat<PMLA_KV_FP8_656>(problem, args, stream);
+    case PMLA_KV_FP8_584: return launchFormat<PMLA_KV_FP8_584>(problem, args, stream);
+    default: return launchFormat<PMLA_KV_BF16>(problem, args, stream);
+  }
 }
 
 }  // namespace polymla

@@ -24,35 +24,59 @@ PMLA_DEVICE float loadNumber(const void* from, uint32_t dtype, int64_t index) {
   return dtype == PMLA_BF16 ? floatOf(static_cast<uint32_t>(code) << 16) : floatOfF16(code);
 }
 
-/** Elements from `index` on; `from` is aligned to its elements. */
-PMLA_DEVICE void loadChunk(const void* from, uint32_t dtype, int64_t index, float (&values)[chunkValues]) {
-  const char* const at = static_cast<const char*>(from) + index * (dtype == PMLA_F32 ? 4 : 2);
-  if (!isAligned(at, 16)) {
+/**
+ * A chunk of bf16, f16 or f32 as it lies in memory. It is decoded when it is used, so that a thread can have several on their
+ * way before it waits for the first.
+ */
+template <uint32_t dtype>
+struct Chunk {
+  static constexpr int elementBytes = dtype == PMLA_F32 ? 4 : 2;
+  static constexpr int words = chunkValues * elementBytes / 4;
+  uint32_t word[words] = {};
+
+  /** `from` is aligned to its elements. */
+  PMLA_DEVICE void load(const void* from) {
+    if (isAligned(from, 16)) {
 PMLA_UNROLL
-    for (int i = 0; i < chunkValues; i++) values[i] = loadNumber(at, dtype, i);
-  } else if (dtype == PMLA_F32) {
-    const float4 low = reinterpret_cast<const float4*>(at)[0];
-    const float4 high = reinterpret_cast<const float4*>(at)[1];
-    values[0] = low.x, values[1] = low.y, values[2] = low.z, values[3] = low.w;
-    values[4] = high.x, values[5] = high.y, values[6] = high.z, values[7] = high.w;
-  } else {
-    const uint4 codes = *reinterpret_cast<const uint4*>(at);
-    const uint32_t pairs[4] = {codes.x, codes.y, codes.z, codes.w};
+      for (int i = 0; i < words; i += 4) {
+        const uint4 unit = static_cast<const uint4*>(from)[i / 4];
+        memcpy(word + i, &unit, sizeof unit);
+      }
+      return;
+    }
 PMLA_UNROLL
-    for (int i = 0; i < chunkValues; i++) {
-      const uint32_t code = pairs[i / 2] >> i % 2 * 16 & 0xffff;
-      values[i] = dtype == PMLA_BF16 ? floatOf(code << 16) : floatOfF16(static_cast<uint16_t>(code));
+    for (int i = 0; i < words; i++) {
+      const auto* const halves = static_cast<const uint16_t*>(from) + 2 * i;
+      word[i] = dtype == PMLA_F32 ? static_cast<const uint32_t*>(from)[i] : halves[0] | static_cast<uint32_t>(halves[1]) << 16;
     }
   }
-}
+
+  PMLA_DEVICE float operator[](int i) const {
+    if (dtype == PMLA_F32) return floatOf(word[i]);
+    const uint32_t pair = word[i / 2];
+    if (dtype == PMLA_BF16) return floatOf(i % 2 == 0 ? pair << 16 : pair & 0xffff0000);
+    return floatOfF16(static_cast<uint16_t>(pair >> i % 2 * 16));
+  }
+
+  PMLA_DEVICE void decode(float (&values)[chunkValues]) const {
+PMLA_UNROLL
+    for (int i = 0; i < chunkValues; i++) values[i] = (*this)[i];
+  }
+};
+
+template <int bytes>
+using UnitOf = std::conditional_t<bytes == 16, uint4,
+                                  std::conditional_t<bytes == 8, uint2,
+                                                     std::conditional_t<bytes == 4, uint32_t,
+                                                                        std::conditional_t<bytes == 2, uint16_t, uint8_t>>>>;
 
 /** Stores codes to any address. */
-template <class Code>
-PMLA_DEVICE void storeCodes(void* to, const Code (&codes)[chunkValues]) {
+template <class Code, int count>
+PMLA_DEVICE void storeCodes(void* to, const Code (&codes)[count]) {
   constexpr int bytes = sizeof codes;
   constexpr int unit = bytes < 16 ? bytes : 16;
   if (isAligned(to, unit)) {
-    using Unit = typename std::conditional<unit == 16, uint4, uint2>::type;
+    using Unit = UnitOf<unit>;
     Unit units[bytes / unit];
     memcpy(units, codes, bytes);
 PMLA_UNROLL
@@ -60,7 +84,7 @@ PMLA_UNROLL
     return;
   }
 PMLA_UNROLL
-  for (int i = 0; i < chunkValues; i++) {
+  for (int i = 0; i < count; i++) {
     uint8_t parts[sizeof(Code)];
     memcpy(parts, &codes[i], sizeof(Code));
 PMLA_UNROLL
@@ -69,29 +93,52 @@ PMLA_UNROLL
 }
 
 /** Stores numbers, each rounded once. `dtype` is not e4m3. */
-PMLA_DEVICE void storeChunk(void* to, uint32_t dtype, const double (&values)[chunkValues]) {
+template <int count>
+PMLA_DEVICE void storeNumbers(void* to, uint32_t dtype, const double (&values)[count]) {
   if (dtype == PMLA_F32) {
-    float codes[chunkValues];
+    float codes[count];
 PMLA_UNROLL
-    for (int i = 0; i < chunkValues; i++) codes[i] = static_cast<float>(values[i]);
+    for (int i = 0; i < count; i++) codes[i] = static_cast<float>(values[i]);
     storeCodes(to, codes);
   } else {
-    uint16_t codes[chunkValues];
+    uint16_t codes[count];
 PMLA_UNROLL
-    for (int i = 0; i < chunkValues; i++) codes[i] = dtype == PMLA_BF16 ? encodeBf16(values[i]) : encodeF16(values[i]);
+    for (int i = 0; i < count; i++) codes[i] = dtype == PMLA_BF16 ? encodeBf16(values[i]) : encodeF16(values[i]);
     storeCodes(to, codes);
   }
 }
 
-/** The same of fp32, by the hardware's own rounding where it has one: a NaN may have any code. */
-PMLA_DEVICE void storeChunk(void* to, uint32_t dtype, const float (&values)[chunkValues]) {
+/** The same of fp32, by the hardware's own rounding where it has one. */
+PMLA_DEVICE void storeNumbers(void* to, uint32_t dtype, const float (&values)[chunkValues]) {
   if (dtype == PMLA_F32) {
     storeCodes(to, values);
   } else {
     uint16_t codes[chunkValues];
 PMLA_UNROLL
-    for (int i = 0; i < chunkValues; i++) codes[i] = dtype == PMLA_BF16 ? roundToBf16(values[i]) : f16OfFloat(values[i]);
+    for (int i = 0; i < chunkValues; i++) {
+      const uint16_t half = values[i] == values[i] ? f16OfFloat(values[i]) : 0x7e00;
+      codes[i] = dtype == PMLA_BF16 ? roundToBf16(values[i]) : half;
+    }
     storeCodes(to, codes);
+  }
+}
+
+/** Codes of numbers times a factor, four in a word. */
+PMLA_DEVICE void encodeE4m3(const float (&values)[chunkValues], float factor, uint32_t (&codes)[2]) {
+PMLA_UNROLL
+  for (int i = 0; i < chunkValues; i += 4) {
+    uint32_t pairs[2];
+PMLA_UNROLL
+    for (int pair = 0; pair < 2; pair++) {
+      const float low = values[i + 2 * pair] * factor;
+      const float high = values[i + 2 * pair + 1] * factor;
+#if defined(PMLA_HAS_E4M3)
+      pairs[pair] = e4m3OfFloats(low, high);
+#else
+      pairs[pair] = encodeE4m3(low) | static_cast<uint32_t>(encodeE4m3(high)) << 8;
+#endif
+    }
+    codes[i / 4] = pairs[0] | pairs[1] << 16;
   }
 }
 

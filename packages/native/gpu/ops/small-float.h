@@ -1,4 +1,5 @@
 #pragma once
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 
@@ -17,38 +18,67 @@ PMLA_BOTH uint16_t roundToBf16(float value) {
 }
 
 /** A float format of at most 16 bits: sign, exponent, fraction, from high bit to low. */
-template <int Fraction, int MinExponent, int MaxExponent, uint32_t Sign, uint32_t Largest, uint32_t Nan>
+template <int Fraction, int MinExponent, uint32_t Sign, uint32_t Largest, uint32_t Nan>
 struct SmallFloat {
   /**
-   * The code of a number that roundToOdd made. It is scaled by a power of two, exactly, such that codes of its binade are
-   * integers; adding and taking away 2^23 rounds to one. Codes are consecutive across binades.
+   * Codes are consecutive across binades, so a normal number's is the front of its fp32, which half a step rounds up to.
+   * Smaller numbers are multiples of one step: adding 2^23 of them rounds to those.
    */
   static PMLA_BOTH uint32_t encode(float value) {
+    constexpr int dropped = 23 - Fraction;
+    constexpr uint32_t zeros = static_cast<uint32_t>(MinExponent - 1 + 127) << 23;
+    constexpr uint32_t steps = static_cast<uint32_t>(MinExponent - Fraction + 23 + 127) << 23;
     const uint32_t bits = bitsOf(value);
     const uint32_t magnitude = bits & 0x7fffffff;
     if (magnitude > 0x7f800000) return Nan;
-    const uint32_t sign = bits >> 31 ? Sign : 0;
-    int exponent = static_cast<int>(magnitude >> 23) - 127;
-    if (exponent > MaxExponent) return sign | Largest;
-    exponent = exponent < MinExponent ? MinExponent : exponent;
-    const float toInteger = floatOf(static_cast<uint32_t>(Fraction - exponent + 127) << 23);
-    const float rounded = floatOf(magnitude) * toInteger + 0x1p23f - 0x1p23f;
-    const uint32_t code = (static_cast<uint32_t>(exponent - MinExponent) << Fraction) + static_cast<uint32_t>(rounded);
-    return sign | (code < Largest ? code : Largest);
+    const uint32_t normal = (magnitude + (magnitude >> dropped & 1) + ((1u << (dropped - 1)) - 1 - zeros)) >> dropped;
+    const uint32_t small = bitsOf(floatOf(magnitude) + floatOf(steps)) - steps;
+    const uint32_t code = magnitude < zeros + (1u << 23) ? small : normal;
+    return (bits >> 31 ? Sign : 0) | (code < Largest ? code : Largest);
   }
 };
 
-PMLA_BOTH uint16_t encodeF16(double value) {
-  return static_cast<uint16_t>(SmallFloat<10, -14, 15, 0x8000, 0x7c00, 0x7e00>::encode(roundToOdd(value)));
+PMLA_BOTH uint16_t encodeF16(float value) {
+  return static_cast<uint16_t>(SmallFloat<10, -14, 0x8000, 0x7c00, 0x7e00>::encode(value));
+}
+PMLA_BOTH uint8_t encodeE4m3(float value) {
+  return static_cast<uint8_t>(SmallFloat<3, -6, 0x80, 0x7e, 0x7f>::encode(value));
 }
 
-PMLA_BOTH uint8_t encodeE4m3(double value) {
-  return static_cast<uint8_t>(SmallFloat<3, -6, 8, 0x80, 0x7e, 0x7f>::encode(roundToOdd(value)));
+PMLA_BOTH uint16_t encodeF16(double value) { return encodeF16(roundToOdd(value)); }
+PMLA_BOTH uint8_t encodeE4m3(double value) { return encodeE4m3(roundToOdd(value)); }
+PMLA_BOTH uint16_t encodeBf16(double value) { return roundToBf16(roundToOdd(value)); }
+
+/** Two 16-bit codes in a word, each as it is, but NaN as the one code that it has here. */
+template <uint32_t Infinity, uint32_t Nan>
+PMLA_BOTH uint32_t withOneNan(uint32_t codes) {
+  constexpr uint32_t both = 0x00010001;
+  const uint32_t isNan = (((codes & 0x7fff * both) + (0x7fff - Infinity) * both) >> 15 & both) * 0xffff;
+  return (codes & ~isNan) | (Nan * both & isNan);
 }
 
-PMLA_BOTH uint16_t encodeBf16(double value) {
-  return roundToBf16(roundToOdd(value));
-}
+/**
+ * Division of fp32 numbers whose quotients become e4m3: products with two factors, one below the inverse and one above,
+ * that have the same code show which. Both are the inverse where that is a power of two: products are exact then,
+ * or too small or large for that to matter.
+ */
+struct E4m3Divisor {
+  double divisor;
+  float below;  ///< in magnitude: by 4 steps of fp32, of which roundings take one half and one
+  float above;
+
+  explicit E4m3Divisor(double divisor) : divisor(divisor), below(0), above(INFINITY) {
+    const auto inverse = static_cast<float>(1 / divisor);
+    if (!std::isnormal(inverse)) return;
+    int exponent;
+    const uint32_t steps = std::fabs(std::frexp(divisor, &exponent)) == 0.5 ? 0 : 4;
+    below = floatOf(bitsOf(inverse) - steps);
+    above = floatOf(bitsOf(inverse) + steps);
+  }
+
+  PMLA_BOTH bool isExact() const { return below == above; }
+  PMLA_BOTH double quotient(double value) const { return isExact() ? value * static_cast<double>(below) : value / divisor; }
+};
 
 /**
  * Exponent of the scale of a group of packed e4m3: of the smallest power of two that brings numbers up to `magnitude`
@@ -61,6 +91,12 @@ PMLA_BOTH int scaleExponent(double magnitude) {
   const bool isPower = (bits & 0xfffffffffffff) == 0;
   const int exponent = static_cast<int>(bits >> 52) - 1023 + (isPower ? 0 : 1);
   return exponent < -126 ? -126 : exponent > 127 ? 127 : exponent;
+}
+
+/** The same of fp32: magnitude ≤ 448 · 2^e where its fraction, carried into its exponent from above 1.75, is at most e + 8. */
+PMLA_BOTH int scaleExponent(float magnitude) {
+  const int exponent = static_cast<int>((bitsOf(magnitude) + 0x1fffff) >> 23) - 127 - 8;
+  return exponent < -126 ? -126 : exponent;
 }
 
 /** 2^exponent of a normal double. */
