@@ -28,7 +28,7 @@ struct FewRowsFeed : FewRows<T, N, HeadDim> {
   struct Batch {
     int request;
     int begin;   ///< first block of 64 tokens
-    int length;  ///< of the request
+    int stored;  ///< the request's length, as it is in memory
     int id;      ///< of this lane's page; bounded by the table's width, since the length arrives no earlier
   };
 
@@ -41,7 +41,7 @@ struct FewRowsFeed : FewRows<T, N, HeadDim> {
     int entry = (begin << partsLog2(params)) + threadIdx.x % 32;
     if (__builtin_expect(params.pageSize > pageTokens, 0)) entry /= params.pageSize / pageTokens;
     const int32_t* table = params.blockTable + static_cast<int64_t>(request) * params.blockTableStride;
-    return {request, begin, params.lengthOf(request), entry < params.blockTableStride ? table[entry] : -1};
+    return {request, begin, params.lengths[request], entry < params.blockTableStride ? table[entry] : -1};
   }
 
   /** Block `index` of the batch. */
@@ -59,7 +59,7 @@ struct FewRowsFeed : FewRows<T, N, HeadDim> {
       const int log2 = partsLog2(params);
       const int part = (index << log2) + (lane << log2) / 4;
       const int id = __shfl_sync(~0u, batch.id, part);
-      const bool inside = ((batch.begin << log2) + part) * params.pageSize < batch.length;
+      const bool inside = ((batch.begin << log2) + part) * params.pageSize < params.lengthFrom(batch.stored);
       Ring::loadParts(shared.ring, shared.barriers, page, map, policy, 1 << log2, inside ? id : -1, blockIdx.z, params.pages);
     }
   }
@@ -82,7 +82,7 @@ struct FewRowsFeed : FewRows<T, N, HeadDim> {
 #pragma unroll 1
     while (next.request <= row.endRequest) {
       const Batch batch = next;
-      const int end = batch.request == row.endRequest ? row.endPage : params.pagesOf(batch.length);
+      const int end = batch.request == row.endRequest ? row.endPage : params.pagesOf(params.lengthFrom(batch.stored));
       const int count = min(blocks, end - batch.begin);
 #pragma unroll 1
       for (int index = 0; index == 0 || index < count; index++) {

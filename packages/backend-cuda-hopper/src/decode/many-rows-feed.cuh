@@ -69,39 +69,57 @@ struct ManyRowsFeed : ManyRows<T> {
     ptx::wait(shared.valueEmpty[at.slot], at.parity ^ 1);
   }
 
+  /** What the first page waits for: the first request's length as it is in memory, and a lane's entry of its table. */
+  struct Beginning {
+    int length;
+    int entry;
+  };
+
+  /** Of the number of pages that hold 64 tokens: 2, 1 or 0. */
+  static __device__ __forceinline__ int quartersLog2Of(const DecodeParams<T>& params) {
+    return (params.pageSize < 64) + (params.pageSize < 32);
+  }
+
+  /** A lane's table entry, of those from block `first` of 64 tokens on; the length says later which ones count. */
+  static __device__ __forceinline__ int entryOf(const DecodeParams<T>& params, int request, int first) {
+    int entry = (first << quartersLog2Of(params)) + threadIdx.x % 32;
+    if (__builtin_expect(params.pageSize > pageTokens, 0)) entry /= params.pageSize / pageTokens;
+    const int32_t* table = params.blockTable + static_cast<int64_t>(request) * params.blockTableStride;
+    return entry < params.blockTableStride ? table[entry] : -1;
+  }
+
+  static __device__ __forceinline__ Beginning begin(const DecodeParams<T>& params, const ScheduleRow& row) {
+    return {params.lengths[row.beginRequest], entryOf(params, row.beginRequest, row.beginPage)};
+  }
+
   /** The pages, by two warps: a request takes its thread as long as a tenth of a page takes. */
   static __device__ void loadPages(int warp, const ManyRowsMaps& maps, const DecodeParams<T>& params, Shared& shared,
-                                   const ScheduleRow& row) {
+                                   const Beginning& beginning) {
     int lane = threadIdx.x % 32;
-    const int quartersLog2 = (params.pageSize < 64) + (params.pageSize < 32);
+    const int quartersLog2 = quartersLog2Of(params);
     const int perLoad = 32 >> quartersLog2;
-    // A lane's table entry; the length says later which ones count.
-    const auto entriesOf = [&](int request, int first) {
-      int entry = (first << quartersLog2) + lane;
-      if (__builtin_expect(params.pageSize > pageTokens, 0)) entry /= params.pageSize / pageTokens;
-      const int32_t* table = params.blockTable + static_cast<int64_t>(request) * params.blockTableStride;
-      return entry < params.blockTableStride ? table[entry] : -1;
-    };
-    int upcomingOf = row.beginRequest;
-    int upcoming = entriesOf(upcomingOf, row.beginPage);
-    ValueCursor value;
-    ScoreCursor score;
-    forEachPageRun(params, row, [&](const PageRun& piece) {
-      // A box a lane.
-      if (lane < queryBoxes && lane % 2 == warp && params.hasQueryMap && piece.request != shared.row.beginRequest) {
-        Base::loadQueries(params, shared, value.ahead(lane), piece.request, lane);
+    int upcomingOf = shared.row.beginRequest;
+    int upcoming = beginning.entry;
+    PackedCursor<Base::valueSlots> value;
+    PackedCursor<Base::scoreSlots> score;
+    if (params.hasQueryMap) value.advance(queryBoxes);
+    forEachPageRun(params, shared.row, beginning.length, [&](const PageRun& piece) {
+      if (!params.hasQueryMap || piece.request != shared.row.beginRequest) {
+        // A box a lane.
+        if (lane < queryBoxes && lane % 2 == warp && params.hasQueryMap) {
+          Base::loadQueries(params, shared, value.ahead(lane), piece.request, lane);
+        }
+        __syncwarp();
+        value.advance(queryBoxes);
       }
-      __syncwarp();
-      value = value.ahead(queryBoxes);
-      if (upcomingOf != piece.request) upcoming = entriesOf(piece.request, piece.beginPage);
+      if (upcomingOf != piece.request) upcoming = entryOf(params, piece.request, piece.beginPage);
       for (int first = piece.beginPage; first < piece.endPage; first += perLoad) {
         // Requested ahead of as many pages as a warp has entries of: a load takes as long as both pages.
         const int mine = upcoming;
         const bool goesOn = first + perLoad < piece.endPage;
-        upcomingOf = goesOn ? piece.request : min(piece.request + 1, row.endRequest);
-        upcoming = entriesOf(upcomingOf, goesOn ? first + perLoad : 0);
-        const int count = min(perLoad, piece.endPage - first);
-        for (int index = 0; index < count; index++) {
+        upcomingOf = goesOn ? piece.request : min(piece.request + 1, shared.row.endRequest);
+        upcoming = entryOf(params, upcomingOf, goesOn ? first + perLoad : 0);
+        for (int index = 0; index < perLoad && first + index < piece.endPage; index++) {
           lane = threadIdx.x % 32;
           asm volatile("" : "+r"(lane));
           const int part = (index << quartersLog2) + (lane << quartersLog2) / 4;
@@ -116,15 +134,15 @@ struct ManyRowsFeed : ManyRows<T> {
             if (__builtin_expect(params.pageSize > pageTokens, 0)) token = (first + index) % (params.pageSize / pageTokens) * pageTokens;
             const Part part{exists ? id : params.pages, token, lane, quartersLog2 == 0, present};
             // First: its place has been free for longest.
-            if (warp == 1) loadScoreTile(maps, shared, score, part);
+            if (warp == 1) loadScoreTile(maps, shared, score.ahead(0), part);
 #pragma unroll 1
             for (int box = warp; box < valueBoxes; box += 2) {
               loadValues(maps, shared, value.ahead(box), box, part);
             }
           }
           __syncwarp();
-          value = value.ahead(valueBoxes);
-          score = score.ahead(1);
+          value.advance(valueBoxes);
+          score.advance(1);
         }
       }
     });

@@ -56,19 +56,9 @@ struct ManyRowsScores : ManyRows<T> {
   /** Of the elements `step` · 16 columns further on. */
   static __device__ __forceinline__ uint32_t fragmentAt(uint32_t first, int step) { return first ^ (step * 32); }
 
-  /**
-   * Starts bringing a piece's queries into their place in the stream: those of the first one while the copying warps still wait
-   * for its length, and those that are no boxes.
-   */
+  /** Brings a piece's queries that are no boxes into their place in the stream. */
   static __device__ __forceinline__ void loadQueries(const DecodeParams<T>& params, Shared& shared, const ValueCursor& stream,
                                                      int request) {
-    if (params.hasQueryMap) {
-      if (threadIdx.x % groupThreads == 0) {
-#pragma unroll 1
-        for (int box = 0; box < queryBoxes; box++) Base::loadQueries(params, shared, stream.ahead(box), request, box);
-      }
-      return;
-    }
 #pragma unroll 1
     for (int tile = 0; tile < pageTiles; tile++) {
       const ValueCursor at = stream.ahead(tile / boxTiles);
@@ -291,6 +281,11 @@ struct ManyRowsScores : ManyRows<T> {
     rows.fragment = fragment();
     // Not to be computed again for each page.
     asm volatile("" : "+r"(rows.first), "+r"(rows.fragment));
+    // Ahead of the first piece's length, which says whether it has pages. A box a lane.
+    if (params.hasQueryMap && threadIdx.x % groupThreads < queryBoxes) {
+      Base::loadQueries(params, shared, value.ahead(threadIdx.x % groupThreads), row.beginRequest, threadIdx.x % groupThreads);
+    }
+    __syncwarp();
 #pragma unroll 1
     for (int request = row.beginRequest; request <= row.endRequest; request++) {
       const Piece piece = pieceOf(params, row, request);
@@ -303,8 +298,9 @@ struct ManyRowsScores : ManyRows<T> {
         rows.sum[index] = 0;
       }
       rows.allVisible = __reduce_min_sync(~0u, min(rows.visible[0], rows.visible[1]));
-      if (piece.beginPage < piece.endPage) {
-        if (request == row.beginRequest || !params.hasQueryMap) loadQueries(params, shared, value, request);
+      const bool hasPages = piece.beginPage < piece.endPage;
+      if (Base::hasQueries(params, shared, request, hasPages)) {
+        if (!params.hasQueryMap) loadQueries(params, shared, value, request);
         takeQueries(shared, value, rows.fragment, q);
         value = value.ahead(queryBoxes);
       }

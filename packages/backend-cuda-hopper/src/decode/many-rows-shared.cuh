@@ -24,6 +24,22 @@ struct RingCursor {
   }
 };
 
+/** The same in one register, for warps that have few: twice the slot, plus the parity. */
+template <int Slots>
+struct PackedCursor {
+  uint32_t state = 0;
+
+  __device__ __forceinline__ RingCursor<Slots> ahead(uint32_t count) const {
+    PackedCursor next = *this;
+    next.advance(count);
+    return {static_cast<int>(next.state / 2), next.state % 2};
+  }
+  __device__ __forceinline__ void advance(uint32_t count) {
+    const uint32_t next = state + 2 * count;
+    state = next < 2 * Slots ? next : (next - 2 * Slots) ^ 1;
+  }
+};
+
 /**
  * Dense decode for many query rows per KV head: 64 rows per CTA.
  *
@@ -135,6 +151,11 @@ struct ManyRows {
     ptx::wait(shared.valueEmpty[at.slot], at.parity ^ 1);
     ptx::arriveExpect(shared.valueFull[at.slot], boxBytes);
     loadQueryBox(params, shared.values[at.slot], shared.valueFull[at.slot], shared.queryPlace, request, box * boxTiles);
+  }
+
+  /** Whether a piece's queries are in the stream: with a map always those of the first one, asked for before its length is known. */
+  static __device__ __forceinline__ bool hasQueries(const DecodeParams<T>& params, const Shared& shared, int request, bool hasPages) {
+    return hasPages || (params.hasQueryMap && request == shared.row.beginRequest);
   }
 
   /** The parities of a place that is used once per `Count` things. */

@@ -141,7 +141,7 @@ struct ManyRowsValues : ManyRows<T> {
     for (int request = row.beginRequest; request <= row.endRequest; request++, pieces++) {
       const Piece piece = pieceOf(params, row, request);
       Output o = {};
-      if (piece.beginPage < piece.endPage) value = value.ahead(queryBoxes);
+      if (Base::hasQueries(params, shared, request, piece.beginPage < piece.endPage)) value = value.ahead(queryBoxes);
 #pragma unroll 1
       for (int index = piece.beginPage; index < piece.endPage; index++, page++) {
         const PageState& state = shared.state[page % states];
@@ -158,8 +158,13 @@ struct ManyRowsValues : ManyRows<T> {
       write<group>(params, shared, piece, norm, o);
       if (piece.isSplit) ptx::arrive(shared.splitWritten[written++]);
     }
+  }
 
-    // Only now: every CTA first finishes its own work, so that none waits for one that waits.
+  /**
+   * This CTA's share of the merges, by both groups. Only at its end: every CTA first finishes its own work, so that none waits
+   * for one that waits.
+   */
+  static __device__ __forceinline__ void merge(const DecodeParams<T>& params, Shared& shared, const ScheduleRow& row) {
     forEachSplit(params, row, [&](const Piece& piece) {
       const int count = min(rowsPerCta, params.rows() - rowBegin());
       const Merge merge{params, piece, shared.places, static_cast<int>(blockIdx.z), rowBegin()};

@@ -24,27 +24,33 @@ __global__ void __launch_bounds__(ManyRows<T>::threads, 1)
   uint32_t base = ptx::sharedAddress(memory);
   asm volatile("" : "+r"(base));
   auto& shared = *reinterpret_cast<typename Kernel::Shared*>(__cvta_shared_to_generic(base));
-  const ScheduleRow row = params.schedule[blockIdx.x];
+  ScheduleRow row = params.schedule[blockIdx.x];
   // While that arrives.
   if (threadIdx.x == 0) Kernel::init(shared);
   if (threadIdx.x / Kernel::rowsPerCta == 1) {
     const int place = threadIdx.x % Kernel::rowsPerCta;
     shared.places[place] = RowPlaces::of(params, Kernel::rowBegin() + place);
   }
+  if (threadIdx.x == 32) shared.queryPlace = QueryPlace::of(params, Kernel::rowBegin(), blockIdx.z);
+  if (threadIdx.x == 64) {
+    ptx::prefetchTensorMap(&maps.box);
+    ptx::prefetchTensorMap(&maps.tile);
+    if (params.hasQueryMap) ptx::prefetchTensorMap(&params.queryMap);
+  }
+  // The compiler would wait for it before all of that.
+  asm volatile("" : "+r"(row.beginRequest), "+r"(row.endRequest));
   if (row.beginRequest > row.endRequest) return;
   if (threadIdx.x == 0) shared.row = row;
-  if (threadIdx.x == 32) shared.queryPlace = QueryPlace::of(params, Kernel::rowBegin(), blockIdx.z);
-  // What the copying warps will ask for first.
-  if (threadIdx.x == 3 * Kernel::groupThreads) ptx::prefetchLine(params.lengths + row.beginRequest);
+  // On its way while the warps go to their work.
+  typename Feed::Beginning beginning{};
+  if (threadIdx.x >= 3 * Kernel::groupThreads) beginning = Feed::begin(params, row);
   __syncthreads();
   // The shuffle tells the compiler that all lanes agree.
   const int group = __shfl_sync(~0u, threadIdx.x / Kernel::groupThreads, 0);
-  if (group == 0) {
+  if (group < 2) {
     ptx::takeRegisters<Kernel::valueRegisters>();
-    ManyRowsValues<T>::template run<0>(params, shared, row);
-  } else if (group == 1) {
-    ptx::takeRegisters<Kernel::valueRegisters>();
-    ManyRowsValues<T>::template run<1>(params, shared, row);
+    group == 0 ? ManyRowsValues<T>::template run<0>(params, shared, row) : ManyRowsValues<T>::template run<1>(params, shared, row);
+    ManyRowsValues<T>::merge(params, shared, row);
   } else if (group == 2) {
     ptx::takeRegisters<Kernel::scoreRegisters>();
     ManyRowsScores<T>::run(params, shared, shared.row);
@@ -52,7 +58,7 @@ __global__ void __launch_bounds__(ManyRows<T>::threads, 1)
     ptx::giveRegisters<Kernel::feedRegisters>();
     const int warp = threadIdx.x % Kernel::groupThreads / 32;
     if (warp < 2) {
-      Feed::loadPages(warp, maps, params, shared, row);
+      Feed::loadPages(warp, maps, params, shared, beginning);
       if (warp == 1) Feed::announce(params, shared);
     }
   }

@@ -58,9 +58,9 @@ struct DecodeParams {
   /** Query rows of one KV head: row s · headsPerKv + h is token s, head h of the group. */
   __host__ __device__ int rows() const { return queryTokens * headsPerKv; }
 
-  /** A request's length, as far as its row of the table goes: what the device holds is unchecked. */
-  __device__ int lengthOf(int request) const {
-    const int length = lengths[request] < mostTokens ? lengths[request] : mostTokens;
+  /** A request's length from what the device holds, which is unchecked: as far as its row of the table goes. */
+  __device__ int lengthFrom(int stored) const {
+    const int length = stored < mostTokens ? stored : mostTokens;
     return length > 0 ? length : 0;
   }
   /** Blocks of 64 tokens of a request of that length. */

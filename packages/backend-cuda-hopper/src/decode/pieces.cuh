@@ -17,29 +17,47 @@ struct Piece {
   __device__ __forceinline__ int slot() const { return firstSplit + split; }
 };
 
+/** What a piece takes from memory, as it is there: nothing waits for it before it is used. */
+struct PieceSource {
+  int length;
+  int firstSplit;
+  int endSplit;
+};
+
 template <class T>
-__device__ __forceinline__ Piece pieceOf(const DecodeParams<T>& params, const ScheduleRow& row, int request) {
+__device__ __forceinline__ PieceSource pieceSource(const DecodeParams<T>& params, int request) {
+  return {params.lengths[request], params.numSplits[request], params.numSplits[request + 1]};
+}
+
+template <class T>
+__device__ __forceinline__ Piece pieceOf(const DecodeParams<T>& params, const ScheduleRow& row, int request, const PieceSource& source) {
   const bool first = request == row.beginRequest;
   const bool last = request == row.endRequest;
   Piece piece;
   piece.request = request;
-  piece.length = params.lengthOf(request);
+  piece.length = params.lengthFrom(source.length);
   piece.beginPage = first ? row.beginPage : 0;
   piece.endPage = last ? row.endPage : params.pagesOf(piece.length);
-  piece.firstSplit = params.numSplits[request];
-  piece.splits = params.numSplits[request + 1] - piece.firstSplit;
+  piece.firstSplit = source.firstSplit;
+  piece.splits = source.endSplit - source.firstSplit;
   piece.split = first ? row.beginSplit : 0;
   piece.isSplit = first ? row.firstIsSplit != 0 : last && row.lastIsSplit != 0;
   return piece;
 }
 
+template <class T>
+__device__ __forceinline__ Piece pieceOf(const DecodeParams<T>& params, const ScheduleRow& row, int request) {
+  return pieceOf(params, row, request, pieceSource(params, request));
+}
+
 /** Calls `body(piece)` for each piece of the row, in order, having requested the next one's data ahead. */
 template <class T, class Body>
 __device__ __forceinline__ void forEachPiece(const DecodeParams<T>& params, const ScheduleRow& row, Body&& body) {
-  Piece next = pieceOf(params, row, row.beginRequest);
+  PieceSource next = pieceSource(params, row.beginRequest);
+#pragma unroll 1
   for (int request = row.beginRequest; request <= row.endRequest; request++) {
-    const Piece piece = next;
-    next = pieceOf(params, row, min(request + 1, row.endRequest));
+    const Piece piece = pieceOf(params, row, request, next);
+    next = pieceSource(params, min(request + 1, row.endRequest));
     body(piece);
   }
 }

@@ -15,7 +15,7 @@ constexpr int mostFewRowsPartitions = 160;
 constexpr int briefPages = 20;
 
 /**
- * Query rows of a CTA of the few-rows kernel, 16, 32 or 64, for so many rows per KV head, or 0 where the many-rows kernel is
+ * Query rows of a CTA of the few-rows kernel, 16 or 32, for so many rows per KV head, or 0 where the many-rows kernel is
  * faster. Fitted to an H200 (NOTES.md); results are right with any.
  *
  * @param pages blocks of 64 tokens of all requests together, as far as is known
@@ -24,9 +24,7 @@ inline int fewRowsBlock(int64_t rows, int64_t pages) {
   if (rows <= 32) return rows <= 16 ? 16 : 32;
   // Each block of rows reads every page: from L2 as long as the blocks keep step, and while that takes less than what a split
   // of more rows costs.
-  const int64_t reads32 = (rows + 31) / 32 * pages;
-  if (rows > 64) return reads32 <= 600 ? 32 : 0;
-  return reads32 <= 1200 ? 32 : pages <= 2200 ? 64 : 0;
+  return (rows + 31) / 32 * pages <= 600 ? 32 : 0;
 }
 
 /** Partitions of its launch that fills the multiprocessors once. */
