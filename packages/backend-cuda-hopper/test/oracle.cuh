@@ -35,7 +35,7 @@ __global__ void __launch_bounds__(oracleThreads) oracleDecode(const DecodeParams
     shared.q[dim] = static_cast<double>(static_cast<float>(params.firstQuery(request, kvHead)[place.query + dim]));
   }
   __syncthreads();
-  const int length = params.lengthFrom(params.lengths[request]);
+  const int length = params.lengthOf(request);
   // Of a split that is a request of its own, the keys past its pages are another's.
   const int64_t held = static_cast<int64_t>(params.pagesOf(length)) * pageTokens;
   const int visible = static_cast<int>(min(static_cast<int64_t>(params.visibleKeys(length, place.token)), held));

@@ -63,6 +63,7 @@ struct DecodeParams {
     const int length = stored < mostTokens ? stored : mostTokens;
     return length > 0 ? length : 0;
   }
+  __device__ int lengthOf(int request) const { return lengthFrom(lengths[request]); }
   /** Blocks of 64 tokens of a request of that length. */
   __device__ int pagesOf(int length) const {
     const int pages = (length + pageTokens - 1) / pageTokens;

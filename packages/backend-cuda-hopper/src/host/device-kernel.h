@@ -49,26 +49,39 @@ class DeviceKernel {
     config.numAttrs = count;
     const void* pointers[] = {&params...};
     // The runtime's numbers are the driver's.
-    check(static_cast<cudaError_t>(driverLaunch()(&config, onDevice(), const_cast<void**>(pointers), nullptr)), "cuLaunchKernelEx");
+    static const auto launchKernel = driverCall<decltype(&cuLaunchKernelEx)>("cuLaunchKernelEx");
+    check(static_cast<cudaError_t>(launchKernel(&config, onDevice(), const_cast<void**>(pointers), nullptr)), "cuLaunchKernelEx");
   }
 
  private:
   static constexpr int mostDevices = 64;
 
-  static decltype(&cuLaunchKernelEx) driverLaunch() {
-    static const auto call = [] {
-      void* entry = nullptr;
-      cudaDriverEntryPointQueryResult found;
-      POLYMLA_CUDA(cudaGetDriverEntryPointByVersion("cuLaunchKernelEx", &entry, 12000, cudaEnableDefault, &found));
-      if (found != cudaDriverEntryPointSuccess) throw CudaError(cudaErrorInsufficientDriver, "cuLaunchKernelEx");
-      return reinterpret_cast<decltype(&cuLaunchKernelEx)>(entry);
-    }();
-    return call;
+  template <class Call>
+  static Call driverCall(const char* name) {
+    void* entry = nullptr;
+    cudaDriverEntryPointQueryResult found;
+    POLYMLA_CUDA(cudaGetDriverEntryPointByVersion(name, &entry, 12000, cudaEnableDefault, &found));
+    if (found != cudaDriverEntryPointSuccess) throw CudaError(cudaErrorInsufficientDriver, name);
+    return reinterpret_cast<Call>(entry);
+  }
+
+  /** cudaGetDevice, which takes four times as long as asking for the context: mostly that is the last launch's. */
+  static int currentDevice() {
+    static const auto currentContext = driverCall<decltype(&cuCtxGetCurrent)>("cuCtxGetCurrent");
+    thread_local CUcontext last = nullptr;
+    thread_local int device = 0;
+    CUcontext context = nullptr;
+    check(static_cast<cudaError_t>(currentContext(&context)), "cuCtxGetCurrent");
+    if (context == nullptr || context != last) {
+      // Without a context, the runtime makes that of the device which it reports.
+      POLYMLA_CUDA(cudaGetDevice(&device));
+      last = context;
+    }
+    return device;
   }
 
   CUfunction onDevice() {
-    int device;
-    POLYMLA_CUDA(cudaGetDevice(&device));
+    const int device = currentDevice();
     if (device >= mostDevices) throw CudaError(cudaErrorInvalidDevice, "cudaGetDevice");
     CUfunction function = functions[device].load(std::memory_order_acquire);
     if (function != nullptr) return function;

@@ -1,4 +1,8 @@
 // What the library says of a device that fails, on the emulated device.
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
 #include <cstring>
 #include <string>
 
@@ -107,10 +111,37 @@ void checkRecovery() {
   fixture.table->close(fixture.device);
 }
 
+/** A fork cannot use the devices of its parent, which stay usable there. */
+void checkFork() {
+  Fixture fixture = openFixture();
+  std::fflush(nullptr);
+  const pid_t child = fork();
+  if (child == 0) {
+    void* memory = nullptr;
+    bool lost = fixture.table->alloc(fixture.device, 256, &memory, &fixture.error) == PMLA_DEVICE_LOST && says(fixture, "forked");
+    lost &= fixture.table->event_record(fixture.event, fixture.stream, &fixture.error) == PMLA_DEVICE_LOST;
+    fixture.table->plan_free(fixture.plan);
+    fixture.table->event_free(fixture.event);
+    fixture.table->stream_free(fixture.stream);
+    fixture.table->close(fixture.device);
+    _exit(lost ? 0 : 1);
+  }
+  int status = 1;
+  EXPECT(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+  void* memory = nullptr;
+  EXPECT(fixture.table->alloc(fixture.device, 256, &memory, &fixture.error) == PMLA_OK);
+  fixture.table->release(fixture.device, memory);
+  fixture.table->plan_free(fixture.plan);
+  fixture.table->event_free(fixture.event);
+  fixture.table->stream_free(fixture.stream);
+  fixture.table->close(fixture.device);
+}
+
 }  // namespace
 
 int main() {
   checkRecovery();
+  checkFork();
   checkFault();
   return test::finish();
 }

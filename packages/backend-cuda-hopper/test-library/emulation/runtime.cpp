@@ -82,9 +82,16 @@ using namespace polymla::emulation;
 
 namespace {
 
+CUcontext primary() {
+  static int context;
+  return reinterpret_cast<CUcontext>(&context);
+}
 CUresult retainContext(CUcontext* context, CUdevice) {
-  static int primary;
-  *context = reinterpret_cast<CUcontext>(&primary);
+  *context = primary();
+  return CUDA_SUCCESS;
+}
+CUresult currentContext(CUcontext* context) {
+  *context = current > 0 ? primary() : nullptr;
   return CUDA_SUCCESS;
 }
 CUresult pushContext(CUcontext context) {
@@ -129,6 +136,7 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
 cudaError_t cudaGetDriverEntryPointByVersion(const char* name, void** entry, unsigned, unsigned long long,
                                              cudaDriverEntryPointQueryResult* found) {
   const std::map<std::string, void*> entries = {{"cuDevicePrimaryCtxRetain", reinterpret_cast<void*>(retainContext)},
+                                                {"cuCtxGetCurrent", reinterpret_cast<void*>(currentContext)},
                                                 {"cuCtxPushCurrent", reinterpret_cast<void*>(pushContext)},
                                                 {"cuCtxPopCurrent", reinterpret_cast<void*>(popContext)}};
   const auto known = entries.find(name);

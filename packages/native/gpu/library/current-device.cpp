@@ -16,6 +16,7 @@ namespace {
 
 struct Driver {
   decltype(&cuDevicePrimaryCtxRetain) retain;
+  decltype(&cuCtxGetCurrent) current;
   decltype(&cuCtxPushCurrent) push;
   decltype(&cuCtxPopCurrent) pop;
 };
@@ -35,6 +36,7 @@ const Driver &driver() {
   static const Driver calls = [] {
     Driver made;
     find(made.retain, "cuDevicePrimaryCtxRetain");
+    find(made.current, "cuCtxGetCurrent");
     find(made.push, "cuCtxPushCurrent");
     find(made.pop, "cuCtxPopCurrent");
     return made;
@@ -55,11 +57,17 @@ void *contextOf(int ordinal) {
 }
 
 CurrentDevice::CurrentDevice(const Device &device) {
-  requireDriver(driver().push(static_cast<CUcontext>(device.context_)), "cuCtxPushCurrent");
+  const Driver &calls = driver();
+  const auto context = static_cast<CUcontext>(device.context_);
+  CUcontext before = nullptr;
+  requireDriver(calls.current(&before), "cuCtxGetCurrent");
+  // Mostly it is current already, and asking costs a fourth of pushing and popping.
+  pushed_ = before != context;
+  if (pushed_) requireDriver(calls.push(context), "cuCtxPushCurrent");
 }
 CurrentDevice::~CurrentDevice() {
   CUcontext popped;
-  driver().pop(&popped);
+  if (pushed_) driver().pop(&popped);
 }
 
 #else

@@ -1,13 +1,26 @@
 #include "device.h"
 
-#include <unistd.h>
+#include <pthread.h>
 
 #include "failure-of.h"
 
 namespace polymla {
 
+namespace {
+
+// Counted rather than asked for: getpid() is a system call, and every call of the ABI would make one.
+std::atomic<uint32_t> forks{0};
+
+uint32_t watchForks() {
+  static const int code = pthread_atfork(nullptr, nullptr, [] { forks.fetch_add(1, std::memory_order_relaxed); });
+  if (code != 0) throw makeFailure(PMLA_OUT_OF_MEMORY, "", "pthread_atfork: error %d", code);
+  return forks.load(std::memory_order_relaxed);
+}
+
+} // namespace
+
 Device::Device(int ordinal, const DeviceTraits &traits)
-    : ordinal(ordinal), traits(traits), pid_(static_cast<uint32_t>(getpid())), context_(contextOf(ordinal)) {
+    : ordinal(ordinal), traits(traits), generation_(watchForks()), context_(contextOf(ordinal)) {
   const CurrentDevice current(*this);
   // It takes nothing yet, and what follows is given back where this fails: no destructor runs.
   staging_.emplace();
@@ -97,11 +110,11 @@ Device::Memory Device::memory() const {
   return {total, available + reserved - used};
 }
 
-bool Device::lost() const { return failed_.load(std::memory_order_acquire) || pid_ != static_cast<uint32_t>(getpid()); }
+bool Device::lost() const { return failed_.load(std::memory_order_acquire) || generation_ != forks.load(std::memory_order_relaxed); }
 
 void Device::requireUsable() const {
   if (failed_.load(std::memory_order_acquire)) throw failure_;
-  if (pid_ == static_cast<uint32_t>(getpid())) return;
+  if (generation_ == forks.load(std::memory_order_relaxed)) return;
   throw makeFailure(PMLA_DEVICE_LOST, "Open the device in the process that uses it",
                     "the device was opened before this process was forked");
 }

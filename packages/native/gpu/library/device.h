@@ -59,7 +59,8 @@ private:
   friend class CurrentDevice;
   rt::Error take(void **memory, uint64_t bytes);
 
-  const uint32_t pid_;
+  /** Of the process that opened it: fork() makes others, in which a device cannot be used. */
+  const uint32_t generation_;
   /** CUDA: the device's context. */
   void *context_ = nullptr;
 #if defined(PMLA_RT_HAS_POOLS)
@@ -82,7 +83,11 @@ public:
   CurrentDevice(const CurrentDevice &) = delete;
 
 private:
+#if defined(PMLA_DIALECT_CUDA)
+  bool pushed_ = false;
+#else
   int before_ = 0;
+#endif
 };
 
 /** The context of a device, which stays for the life of the process; NULL where the runtime needs none. Throws Failure. */
