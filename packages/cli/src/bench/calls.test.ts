@@ -5,7 +5,7 @@ import { measureCalls } from './calls.js'
 
 test('times calls on the host and a step on the device, and leaves nothing behind', async () => {
   await using device = await createRuntime({ backends: [reference()] }).selectDevice('reference')
-  const limits = { rounds: 2, calls: 3, layers: 2, steps: [[1, 64, 4]] as const }
+  const limits = { rounds: 2, warmUp: 1, calls: 3, layers: 2, steps: [[1, 64, 4]] as const }
   const rows = await measureCalls(device, new AbortController().signal, limits)
   expect(rows.map(({ kind }) => kind)).toEqual([
     ...['host.plan_run', 'host.plan_update', 'host.graph_replay'],

@@ -30,6 +30,8 @@ export type CallRow = HostRow | StepRow
 /** How much is measured. */
 interface CallLimits {
   readonly rounds: number
+  /** Rounds of host calls before those, for the compiler of JavaScript: a decode loop is soon past them. */
+  readonly warmUp: number
   /** Between two waits: fewer than a GPU's queue holds, so that none of them waits for the device. */
   readonly calls: number
   readonly layers: number
@@ -39,6 +41,7 @@ interface CallLimits {
 
 const USUAL: CallLimits = {
   rounds: 50,
+  warmUp: 100, // 20,000 calls: 330 steps of 61 layers
   calls: 200,
   layers: 61, // DeepSeek-V3's
   steps: [
@@ -62,14 +65,14 @@ const denseCase = (b: number, s_k: number, h_q: number) =>
 async function hostRows(
   device: Device,
   signal: AbortSignal,
-  { rounds, calls }: CallLimits,
+  { rounds, warmUp, calls }: CallLimits,
 ): Promise<HostRow[]> {
   using scope = new Scope()
   const { launch, update } = denseWork(device, denseCase(1, 64, 16), 0, scope)
   const graph = scope.hold(device.capture(launch))
   const timed = async (kind: HostRow['kind'], call: () => void): Promise<HostRow> => {
     const samples: number[] = []
-    for (let round = -5; round < rounds; round++) {
+    for (let round = -warmUp; round < rounds; round++) {
       const start = process.hrtime.bigint()
       for (let i = 0; i < calls; i++) call()
       const us = Number(process.hrtime.bigint() - start) / 1e3 / calls
