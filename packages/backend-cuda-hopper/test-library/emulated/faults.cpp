@@ -49,6 +49,13 @@ Fixture openFixture() {
   return fixture;
 }
 
+void closeFixture(Fixture& fixture) {
+  fixture.table->plan_free(fixture.plan);
+  fixture.table->event_free(fixture.event);
+  fixture.table->stream_free(fixture.stream);
+  fixture.table->close(fixture.device);
+}
+
 /** Enqueues a merge whose kernel never runs, since streams are held, and an event behind it. */
 void enqueueMerge(Fixture& fixture) {
   static float numbers[256];
@@ -89,10 +96,7 @@ void checkFault() {
   void* memory = nullptr;
   EXPECT(fixture.table->alloc(fixture.device, 256, &memory, &fixture.error) == PMLA_DEVICE_LOST && first == fixture.error.message);
   EXPECT(fixture.table->event_record(fixture.event, fixture.stream, &fixture.error) == PMLA_DEVICE_LOST && first == fixture.error.message);
-  fixture.table->plan_free(fixture.plan);
-  fixture.table->event_free(fixture.event);
-  fixture.table->stream_free(fixture.stream);
-  fixture.table->close(fixture.device);
+  closeFixture(fixture);
   emulation::hold(false);
   EXPECT(emulation::contexts() == 0);
 }
@@ -105,10 +109,7 @@ void checkRecovery() {
   EXPECT(says(fixture, "1125899906842624 bytes were asked for"));
   EXPECT(fixture.table->alloc(fixture.device, 256, &memory, &fixture.error) == PMLA_OK);
   fixture.table->release(fixture.device, memory);
-  fixture.table->plan_free(fixture.plan);
-  fixture.table->event_free(fixture.event);
-  fixture.table->stream_free(fixture.stream);
-  fixture.table->close(fixture.device);
+  closeFixture(fixture);
 }
 
 /** A fork cannot use the devices of its parent, which stay usable there. */
@@ -120,10 +121,7 @@ void checkFork() {
     void* memory = nullptr;
     bool lost = fixture.table->alloc(fixture.device, 256, &memory, &fixture.error) == PMLA_DEVICE_LOST && says(fixture, "forked");
     lost &= fixture.table->event_record(fixture.event, fixture.stream, &fixture.error) == PMLA_DEVICE_LOST;
-    fixture.table->plan_free(fixture.plan);
-    fixture.table->event_free(fixture.event);
-    fixture.table->stream_free(fixture.stream);
-    fixture.table->close(fixture.device);
+    closeFixture(fixture);
     _exit(lost ? 0 : 1);
   }
   int status = 1;
@@ -131,10 +129,7 @@ void checkFork() {
   void* memory = nullptr;
   EXPECT(fixture.table->alloc(fixture.device, 256, &memory, &fixture.error) == PMLA_OK);
   fixture.table->release(fixture.device, memory);
-  fixture.table->plan_free(fixture.plan);
-  fixture.table->event_free(fixture.event);
-  fixture.table->stream_free(fixture.stream);
-  fixture.table->close(fixture.device);
+  closeFixture(fixture);
 }
 
 }  // namespace
