@@ -143,35 +143,85 @@ void checkOneNan() {
   }
 }
 
-/** Where both factors give one code, it is that of the quotient; they do so for all numbers or nearly all. */
-void checkDivisor(double divisor, double least, const std::vector<float>& values) {
-  const E4m3Divisor by(divisor);
-  size_t alike = 0;
-  for (const float value : values) {
-    const uint8_t expected = encodeE4m3(value / divisor);
-    EXPECT(encodeE4m3(by.quotient(value)) == expected);
-    const uint8_t code = encodeE4m3(value * by.below);
-    if (code != encodeE4m3(value * by.above)) continue;
-    alike++;
-    if (!EXPECT(code == expected)) std::fprintf(stderr, "  %a / %a: %x, not %x\n", value, divisor, code, expected);
+/** Midpoints of e4m3 and beyond, times the divisor, and their neighbours: ties, and what is as close to one as fp32 has it. */
+std::vector<float> almostTies(double divisor) {
+  std::vector<float> values;
+  for (int middle = 1; middle < 32; middle += 2) {
+    for (int exponent = -12; exponent < 6; exponent++) {
+      const auto value = static_cast<float>(std::ldexp(middle, exponent) * divisor);
+      if (!std::isfinite(value)) continue;
+      for (const float near : {value, std::nextafter(value, 0.0f), std::nextafter(value, INFINITY), std::nextafter(value, -INFINITY)}) {
+        values.push_back(near);
+        values.push_back(-near);
+      }
+    }
   }
-  if (!EXPECT(static_cast<double>(alike) >= least * static_cast<double>(values.size()))) std::fprintf(stderr, "  %a: %zu\n", divisor, alike);
+  return values;
+}
+
+void checkQuotients(const E4m3Divisor& by, const std::vector<float>& values) {
+  for (const float value : values) {
+    const uint8_t expected = encodeE4m3(value / by.divisor);
+    const uint8_t fromDoubles = encodeE4m3(by.quotient(value));
+    if (!EXPECT(fromDoubles == expected)) std::fprintf(stderr, "  %a / %a in doubles: %x, not %x\n", value, by.divisor, fromDoubles, expected);
+    if (by.inverse == 0) continue;
+    const float rounded = by.isPower ? value * by.inverse : by.sides == 0 ? by.rounded<false>(value) : by.rounded<true>(value);
+    if (!EXPECT(encodeE4m3(rounded) == expected)) {
+      std::fprintf(stderr, "  %a / %a: %x, not %x\n", value, by.divisor, encodeE4m3(rounded), expected);
+    }
+  }
+}
+
+/** Counts divisors by how they are divided by. */
+struct Kinds {
+  int powers = 0, plain = 0, sided = 0, mixed = 0, doubles = 0;
+};
+
+void checkDivisor(double divisor, const std::vector<float>& values, Kinds& kinds) {
+  const E4m3Divisor by(divisor);
+  checkQuotients(by, values);
+  checkQuotients(by, almostTies(divisor));
+  // Rotated numbers, which have more digits than fp32.
+  for (int middle = 1; middle < 32; middle += 2) {
+    const double tie = middle * divisor;
+    for (const double value : {tie, std::nextafter(tie, 0.0), std::nextafter(tie, 1e308), tie * (1 + 0x1p-50), tie * (1 - 0x1p-48)}) {
+      EXPECT(encodeE4m3(by.quotient(value)) == encodeE4m3(value / divisor));
+    }
+  }
+  // Ties of some midpoints and none of others, all close to a quotient of a number.
+  bool hasTie = false;
+  for (int middle = 1; middle < 32; middle += 2) hasTie |= static_cast<double>(static_cast<float>(middle * divisor)) / divisor == middle;
+  (by.isPower ? kinds.powers : by.inverse == 0 ? kinds.doubles : by.sides == 0 ? kinds.plain : hasTie ? kinds.mixed : kinds.sided)++;
 }
 
 void checkDivisors(const std::vector<float>& values) {
-  for (int exponent = -126; exponent <= 126; exponent += 3) {
-    EXPECT(E4m3Divisor(std::ldexp(1, exponent)).isExact());
-    checkDivisor(std::ldexp(exponent % 2 == 0 ? 1 : -1, exponent), 1, values);
-  }
+  // All numbers of 16 bits and their neighbours with some divisors, a few with many.
+  std::vector<float> few;
+  for (size_t i = 0; i < values.size(); i += 397) few.push_back(values[i]);
+  for (const float value : {0.0f, -0.0f, INFINITY, -INFINITY, NAN, 0x1.fffffep127f, -0x1.fffffep127f, 0x1p-149f}) few.push_back(value);
+  Kinds kinds;
+  for (int exponent = -126; exponent <= 126; exponent += 3) checkDivisor(std::ldexp(exponent % 2 == 0 ? 1 : -1, exponent), values, kinds);
+  EXPECT(kinds.powers == 85);
+  for (const double divisor : {0.37, 3.0, 4.4, 7.25 / 448, -0.7, 0x1.4p0 + 0x1p-52, 0x1.fffffffffffffp0}) checkDivisor(divisor, values, kinds);
   std::mt19937_64 random(4);
-  for (int i = 0; i < 100; i++) {
-    const double divisor = std::ldexp(1 + static_cast<double>(random() >> 12) * 0x1p-52, static_cast<int>(random() % 160) - 80);
-    // The first are inverses of fp32 numbers, but for a rounding of doubles; the second have quotients halfway between codes.
-    checkDivisor(1 / static_cast<double>(static_cast<float>(divisor)), 0.999, values);
-    checkDivisor(static_cast<double>(random() % 256 * 2 + 3) / (1 + i % 7), 0.97, values);
-    checkDivisor(-divisor, 0.999, values);
+  for (int i = 0; i < 3000; i++) {
+    const double divisor = std::ldexp(1 + static_cast<double>(random() >> 12) * 0x1p-52, static_cast<int>(random() % 180) - 90);
+    checkDivisor(divisor, few, kinds);
+    checkDivisor(-static_cast<double>(static_cast<float>(divisor)), few, kinds);
+    // A midpoint's number, with the quotient a tie or beside one, as doubles round it; then all distances that count as close or do not.
+    const double tie = static_cast<double>(static_cast<float>(divisor)) / static_cast<double>(random() % 16 * 2 + 1);
+    for (const double near : {tie, std::nextafter(tie, 0.0), std::nextafter(tie, 1e300), tie * (1 + std::ldexp(1, -30 - i % 22))}) {
+      checkDivisor(near, few, kinds);
+    }
+    // What scales are: decimals, and the largest of a tensor by that of e4m3.
+    checkDivisor(static_cast<double>(random() % 1000 + 1) / 1000, few, kinds);
+    checkDivisor(static_cast<double>(random() % 256 + 1) / 64 / 448, few, kinds);
   }
-  for (const double divisor : {5e-324, 1e-310, 1e-45, 1e-39, 1e39, 0x1p127, 0x1p-127, 0x1p130, -1e308}) checkDivisor(divisor, 0, values);
+  EXPECT(kinds.plain > 1000 && kinds.sided > 100 && kinds.mixed > 100 && kinds.doubles == 0);
+  for (const double divisor : {5e-324, 1e-310, 1e-45, 1e-39, 1e39, 0x1.8p100, 0x1.8p99, 0x1.8p-100, 0x1.8p-99, 0x1p127, 0x1p-127, 0x1p130, -1e308, 0.0}) {
+    checkDivisor(divisor, values, kinds);
+  }
+  EXPECT(kinds.doubles >= 8);
 }
 
 }  // namespace

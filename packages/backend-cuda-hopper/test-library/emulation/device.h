@@ -13,6 +13,7 @@
 
 #define PMLA_DIALECT_GIVEN
 #define PMLA_KERNEL(threads) void
+#define PMLA_KERNEL_HELD(threads, blocks) void
 #define PMLA_DEVICE inline
 #define PMLA_BOTH inline
 #define PMLA_UNROLL

@@ -3,6 +3,7 @@
 // macros, since several of them pose as nvcc.
 //
 //   PMLA_KERNEL(threads)   a kernel, launched in blocks of `threads`; one dimension, by launchKernel of launch.h
+//   PMLA_KERNEL_HELD(threads, blocks)   the same, with no more registers than let so many blocks share a multiprocessor of CUDA
 //   PMLA_PARAM             before a parameter of a kernel that is a struct
 //   PMLA_DEVICE            a function that kernels call; PMLA_BOTH: the host, too
 //   threadIndex() blockThreads() blockIndex() blockCount()

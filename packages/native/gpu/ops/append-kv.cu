@@ -7,12 +7,17 @@
 namespace polymla {
 namespace {
 
-/** A block of groups, each with a row: a token of one KV head. */
+/**
+ * A row, a token of one KV head, is between `rowLanes` lanes. With 16 the 32 of a group compute addresses, scales and rotations
+ * of two rows at a time; with 32 a row is done sooner, which is what counts while few rows are there.
+ */
+constexpr int64_t manyRows = 4096;
 constexpr int threads = 128;
-constexpr int blockRows = threads / groupLanes;
-/** Numbers of a row that a group takes at a time, and how many times it does so before it waits for the first. */
-constexpr int span = groupLanes * chunkValues;
-constexpr int spans = 2;
+/** Numbers of a row that its lanes take at a time, and how many times they do so before they wait for the first. */
+template <int rowLanes>
+constexpr int span = rowLanes * chunkValues;
+template <int rowLanes>
+constexpr int spans = 512 / span<rowLanes>;
 
 /** Numbers that a format keeps as e4m3 with scales of its own, and how many share one; others follow as bf16. */
 template <uint32_t format>
@@ -77,19 +82,19 @@ struct Target {
   uint8_t* scales;  ///< of the format that has them apart
   E4m3Divisor divisor;
 
-  /** Stores neighbours that have no scale of their own. */
+  using Code = std::conditional_t<format == PMLA_KV_E4M3, uint8_t, std::conditional_t<format == PMLA_KV_F32, float, uint16_t>>;
+
+  /** Code of a number that has no scale of its own. */
+  PMLA_DEVICE Code codeOf(double value) const {
+    if constexpr (format == PMLA_KV_E4M3) return encodeE4m3(divisor.quotient(value));
+    if constexpr (plainType<format> == PMLA_F32) return static_cast<float>(value);
+    return plainType<format> == PMLA_BF16 ? encodeBf16(value) : encodeF16(value);
+  }
+
+  /** Stores codes of neighbours, unless they have a scale of their own. */
   template <int count>
-  PMLA_DEVICE void store(int dim, const double (&values)[count]) const {
-    if (dim < scaledDims<format>) return;
-    uint8_t* const to = row + byteAt<format>(dim);
-    if (format == PMLA_KV_E4M3) {
-      uint8_t codes[count];
-PMLA_UNROLL
-      for (int i = 0; i < count; i++) codes[i] = encodeE4m3(divisor.quotient(values[i]));
-      storeCodes(to, codes);
-    } else {
-      storeNumbers(to, plainType<format>, values);
-    }
+  PMLA_DEVICE void store(int dim, const Code (&codes)[count]) const {
+    if (dim >= scaledDims<format>) storeCodes(row + byteAt<format>(dim), codes);
   }
 };
 
@@ -121,6 +126,17 @@ PMLA_DEVICE void storeScale(const Target<format>& to, int group, int exponent) {
   }
 }
 
+/** Stores a chunk as e4m3, each number by a function of it. */
+template <class Each>
+PMLA_DEVICE void storeE4m3(uint8_t* to, const float (&values)[chunkValues], Each&& each) {
+  float scaled[chunkValues];
+PMLA_UNROLL
+  for (int i = 0; i < chunkValues; i++) scaled[i] = each(values[i]);
+  uint32_t codes[chunkValues / 4];
+  encodeE4m3(scaled, codes);
+  storeCodes(to, codes);
+}
+
 /** Stores a chunk of the latent part as e4m3 with scales of their own. By a whole block; `isThere`: of this thread. */
 template <uint32_t format>
 PMLA_DEVICE void storeScaled(const Target<format>& to, int dim, const float (&values)[chunkValues], bool isThere) {
@@ -135,16 +151,15 @@ PMLA_UNROLL
   const int exponent = groupExponent(largest, groupDims<format> / chunkValues);
   if (!isThere) return;
   // Products are exact, or too small for any code but 0.
-  uint32_t codes[2];
-  encodeE4m3(values, floatOf(static_cast<uint32_t>(127 - exponent) << 23), codes);
-  storeCodes(to.row + dim, codes);
+  const float factor = floatOf(static_cast<uint32_t>(127 - exponent) << 23);
+  storeE4m3(to.row + dim, values, [&](float value) { return value * factor; });
   if (dim % groupDims<format> == 0) storeScale(to, dim / groupDims<format>, exponent);
 }
 
 /** The same where rotated numbers are among them: in doubles, and one number after the other. */
-template <uint32_t format, uint32_t dtype>
+template <int rowLanes, uint32_t format, uint32_t dtype>
 PMLA_DEVICE void storeScaledRope(const Target<format>& to, const Source<dtype>& from, int lane, bool isThere) {
-  for (int begin = 0; begin < scaledDims<format>; begin += span) {
+  for (int begin = 0; begin < scaledDims<format>; begin += span<rowLanes>) {
     const int dim = begin + lane * chunkValues;
     const int end = isThere && dim < scaledDims<format> ? dim + chunkValues : dim;
     double largest = leastMagnitude<format>;
@@ -159,17 +174,19 @@ PMLA_DEVICE void storeScaledRope(const Target<format>& to, const Source<dtype>& 
 
 /** Stores a chunk of the latent part that has no scale of its own. */
 template <uint32_t format, uint32_t dtype>
-PMLA_DEVICE void storePlain(const Target<format>& to, const Source<dtype>& from, int dim, const Chunk<dtype>& chunk) {
+PMLA_DEVICE void storePlain(const Target<format>& to, int dim, const Chunk<dtype>& chunk) {
   uint8_t* const at = to.row + byteAt<format>(dim);
   float values[chunkValues];
   chunk.decode(values);
   if (format == PMLA_KV_E4M3) {
-    uint32_t codes[2], others[2];
-    encodeE4m3(values, to.divisor.below, codes);
-    encodeE4m3(values, to.divisor.above, others);
-    if (codes[0] == others[0] && codes[1] == others[1]) return storeCodes(at, codes);
-#pragma unroll 1
-    for (int i = dim; i < dim + chunkValues; i++) to.store(i, {from.numberAt(i)});
+    const E4m3Divisor& by = to.divisor;
+    if (by.isPower) {
+      storeE4m3(at, values, [&](float value) { return value * by.inverse; });
+    } else if (by.sides == 0) {
+      storeE4m3(at, values, [&](float value) { return by.rounded<false>(value); });
+    } else {
+      storeE4m3(at, values, [&](float value) { return by.rounded<true>(value); });
+    }
   } else if (dtype == PMLA_BF16 ? format == PMLA_KV_BF16 : dtype == PMLA_F16 && format == PMLA_KV_F16) {
     uint32_t codes[Chunk<dtype>::words];
 PMLA_UNROLL
@@ -182,43 +199,50 @@ PMLA_UNROLL
   }
 }
 
-template <uint32_t format, uint32_t dtype>
+template <int rowLanes, uint32_t format, uint32_t dtype>
 PMLA_DEVICE void storeRope(const Target<format>& to, const Source<dtype>& from, int lane) {
-  for (int pair = lane; pair < from.ropeDim / 2; pair += groupLanes) {
-    double pairOf[2];
-    from.loadPair(pair, pairOf[0], pairOf[1]);
+  for (int pair = lane; pair < from.ropeDim / 2; pair += rowLanes) {
+    double first, second;
+    from.loadPair(pair, first, second);
+    const typename Target<format>::Code codes[] = {to.codeOf(first), to.codeOf(second)};
     if (from.neox) {
-      to.store(from.latentDim + from.firstOf(pair), {pairOf[0]});
-      to.store(from.latentDim + from.secondOf(pair), {pairOf[1]});
+      to.store(from.latentDim + from.firstOf(pair), {codes[0]});
+      to.store(from.latentDim + from.secondOf(pair), {codes[1]});
     } else {
-      to.store(from.latentDim + from.firstOf(pair), pairOf);
+      to.store(from.latentDim + from.firstOf(pair), codes);
     }
   }
 }
 
-/** Stores what is left of a latent part that ends within a chunk. */
-template <uint32_t format, uint32_t dtype>
-PMLA_DEVICE void storeEnd(const Target<format>& to, const Source<dtype>& from, int lane) {
-  const int dim = from.latentDim - from.latentDim % chunkValues + lane;
-  if (dim < from.latentDim) to.store(dim, {from.numberAt(dim)});
+/** Stores what is left of a latent part from `begin` on, one number after the other. */
+template <int rowLanes, uint32_t format, uint32_t dtype>
+PMLA_DEVICE void storeEnd(const Target<format>& to, const Source<dtype>& from, int begin, int lane) {
+#pragma unroll 1
+  for (int dim = begin + lane; dim < from.latentDim; dim += rowLanes) to.store(dim, {to.codeOf(loadNumber(from.latent, dtype, dim))});
 }
 
-template <uint32_t format, uint32_t dtype>
-PMLA_KERNEL(threads)
+/** Blocks that share a multiprocessor at least: e4m3 takes more registers than is good for it, but none is spilled for 8. */
+template <uint32_t format, uint32_t dtype, int rowLanes>
+constexpr int heldBlocks = format == PMLA_KV_E4M3 && dtype != PMLA_F32 && rowLanes == 16 ? 8 : 1;
+
+template <uint32_t format, uint32_t dtype, int rowLanes>
+PMLA_KERNEL_HELD(threads, (heldBlocks<format, dtype, rowLanes>))
 appendKv(PMLA_PARAM pmla_append_kv_problem problem, PMLA_PARAM pmla_append_kv_args args, PMLA_PARAM CacheLayout cache,
          PMLA_PARAM E4m3Divisor divisor) {
   constexpr int size = Chunk<dtype>::elementBytes;
-  const int lane = threadIndex() % groupLanes;
+  constexpr int blockRows = threads / rowLanes;
+  constexpr int step = span<rowLanes>;
+  const int lane = threadIndex() % rowLanes;
   const int64_t heads = problem.cache.heads_kv;
   const int64_t rows = args.tokens * heads;
   const bool rotates = problem.rotary != PMLA_ROTARY_NONE;
   // All groups of a block take the same steps, for they meet at shuffles: one without a row, too, and one whose row is skipped.
   for (int64_t first = blockIndex() * blockRows; first < rows; first += blockCount() * blockRows) {
-    const int64_t own = first + threadIndex() / groupLanes;
+    const int64_t own = first + threadIndex() / rowLanes;
     const int64_t row = min(own, rows - 1);
     const int64_t token = heads == 1 ? row : row / heads;
     const int64_t head = row - token * heads;
-    const int64_t slot = args.slots[token];
+    const int slot = args.slots[token];
     const int64_t position = rotates ? args.positions[token] : 0;
     const bool isThere = own < rows && cache.hasToken(slot) && (!rotates || (position >= 0 && position < problem.table_length));
 
@@ -230,42 +254,53 @@ appendKv(PMLA_PARAM pmla_append_kv_problem problem, PMLA_PARAM pmla_append_kv_ar
     from.latentDim = static_cast<int>(problem.cache.head_dim) - from.ropeDim;
     from.neox = problem.rotary == PMLA_ROTARY_NEOX;
     uint8_t* const memory = static_cast<uint8_t*>(args.cache);
-    const Target<format> to{memory + cache.tokenAt(slot) + head * cache.headStride, memory + cache.scalesAt(slot), divisor};
+    // In 32 bits, as slots are; no page is larger than all of them.
+    const auto pageSize = static_cast<uint32_t>(min(cache.pageSize, int64_t{1} << 31));
+    const uint32_t page = static_cast<uint32_t>(slot) / pageSize;
+    const uint32_t offset = static_cast<uint32_t>(slot) % pageSize;
+    const Target<format> to{memory + cache.tokenAt(page, offset) + head * cache.headStride, memory + cache.scalesAt(page, offset), divisor};
 
     if (from.latentDim < scaledDims<format>) {
-      storeScaledRope(to, from, lane, isThere);
-      if (isThere) storeRope(to, from, lane);
+      storeScaledRope<rowLanes>(to, from, lane, isThere);
+      if (isThere) storeRope<rowLanes>(to, from, lane);
       continue;
     }
-    for (int begin = 0; begin == 0 || begin < from.latentDim; begin += spans * span) {
-      Chunk<dtype> chunks[spans];
+    // Not those that doubles divide.
+    const int chunkEnd = format == PMLA_KV_E4M3 && divisor.inverse == 0 ? 0 : from.latentDim - from.latentDim % chunkValues;
+    for (int begin = 0; begin == 0 || begin < chunkEnd; begin += spans<rowLanes> * step) {
+      Chunk<dtype> chunks[spans<rowLanes>];
 PMLA_UNROLL
-      for (int i = 0; i < spans; i++) {
-        const int dim = begin + i * span + lane * chunkValues;
-        if (dim + chunkValues <= from.latentDim) chunks[i].load(from.latent + int64_t{dim} * size);
+      for (int i = 0; i < spans<rowLanes>; i++) {
+        const int dim = begin + i * step + lane * chunkValues;
+        if (dim < chunkEnd) chunks[i].load(from.latent + int64_t{dim} * size);
       }
       // While they are on their way.
-      if (begin == 0 && isThere) storeRope(to, from, lane);
+      if (begin == 0 && isThere) storeRope<rowLanes>(to, from, lane);
 PMLA_UNROLL
-      for (int i = 0; i < spans; i++) {
-        const int dim = begin + i * span + lane * chunkValues;
-        const bool isOwn = isThere && dim + chunkValues <= from.latentDim;
-        if (begin + i * span < scaledDims<format>) {
+      for (int i = 0; i < spans<rowLanes>; i++) {
+        const int dim = begin + i * step + lane * chunkValues;
+        const bool isOwn = isThere && dim < chunkEnd;
+        if (begin + i * step < scaledDims<format>) {
           float values[chunkValues];
           chunks[i].decode(values);
           storeScaled(to, dim, values, isOwn && dim < scaledDims<format>);
         }
-        if (isOwn && dim >= scaledDims<format>) storePlain(to, from, dim, chunks[i]);
+        if (isOwn && dim >= scaledDims<format>) storePlain(to, dim, chunks[i]);
       }
     }
-    if (isThere) storeEnd(to, from, lane);
+    if (isThere) storeEnd<rowLanes>(to, from, chunkEnd, lane);
   }
 }
 
 template <uint32_t format, uint32_t dtype>
 void launchOf(const pmla_append_kv_problem& problem, const pmla_append_kv_args& args, rt::Stream stream) {
-  const int64_t blocks = (args.tokens * problem.cache.heads_kv + blockRows - 1) / blockRows;
-  launchKernel(appendKv<format, dtype>, "append_kv", blocks, threads, 0, stream, problem, args, CacheLayout(problem.cache), E4m3Divisor(args.descale_k));
+  const int64_t rows = args.tokens * problem.cache.heads_kv;
+  const auto launch = [&](auto kernel, int rowLanes) {
+    const int64_t blocks = (rows * rowLanes + threads - 1) / threads;
+    launchKernel(kernel, "append_kv", blocks, threads, 0, stream, problem, args, CacheLayout(problem.cache), E4m3Divisor(args.descale_k));
+  };
+  if (rows < manyRows) return launch(appendKv<format, dtype, 32>, 32);
+  launch(appendKv<format, dtype, 16>, 16);
 }
 
 template <uint32_t format>

@@ -33,10 +33,11 @@ struct CacheLayout {
   PMLA_BOTH bool hasPage(int64_t page) const { return page >= 0 && page < pages; }
   /** Whether there is a token page · pageSize + offset. */
   PMLA_BOTH bool hasToken(int64_t slot) const { return slot >= 0 && slot < tokens; }
-  PMLA_BOTH int64_t tokenAt(int64_t slot) const { return slot / pageSize * pageStride + slot % pageSize * tokenStride; }
+  PMLA_BOTH int64_t tokenAt(int64_t page, int64_t offset) const { return page * pageStride + offset * tokenStride; }
+  PMLA_BOTH int64_t tokenAt(int64_t slot) const { return tokenAt(slot / pageSize, slot % pageSize); }
   /** A token's scales, of the one format that has them apart. */
-  PMLA_BOTH int64_t scalesAt(int64_t slot) const {
-    return slot / pageSize * pageStride + pageSize * token584 + slot % pageSize * scales584;
+  PMLA_BOTH int64_t scalesAt(int64_t page, int64_t offset) const {
+    return page * pageStride + pageSize * token584 + offset * scales584;
   }
 };
 

@@ -92,23 +92,7 @@ PMLA_UNROLL
   }
 }
 
-/** Stores numbers, each rounded once. `dtype` is not e4m3. */
-template <int count>
-PMLA_DEVICE void storeNumbers(void* to, uint32_t dtype, const double (&values)[count]) {
-  if (dtype == PMLA_F32) {
-    float codes[count];
-PMLA_UNROLL
-    for (int i = 0; i < count; i++) codes[i] = static_cast<float>(values[i]);
-    storeCodes(to, codes);
-  } else {
-    uint16_t codes[count];
-PMLA_UNROLL
-    for (int i = 0; i < count; i++) codes[i] = dtype == PMLA_BF16 ? encodeBf16(values[i]) : encodeF16(values[i]);
-    storeCodes(to, codes);
-  }
-}
-
-/** The same of fp32, by the hardware's own rounding where it has one. */
+/** Stores numbers, each rounded once, by the hardware where it does so. `dtype` is not e4m3. */
 PMLA_DEVICE void storeNumbers(void* to, uint32_t dtype, const float (&values)[chunkValues]) {
   if (dtype == PMLA_F32) {
     storeCodes(to, values);
@@ -123,15 +107,15 @@ PMLA_UNROLL
   }
 }
 
-/** Codes of numbers times a factor, four in a word. */
-PMLA_DEVICE void encodeE4m3(const float (&values)[chunkValues], float factor, uint32_t (&codes)[2]) {
+/** Codes of numbers, four in a word. */
+PMLA_DEVICE void encodeE4m3(const float (&values)[chunkValues], uint32_t (&codes)[chunkValues / 4]) {
 PMLA_UNROLL
   for (int i = 0; i < chunkValues; i += 4) {
     uint32_t pairs[2];
 PMLA_UNROLL
     for (int pair = 0; pair < 2; pair++) {
-      const float low = values[i + 2 * pair] * factor;
-      const float high = values[i + 2 * pair + 1] * factor;
+      const float low = values[i + 2 * pair];
+      const float high = values[i + 2 * pair + 1];
 #if defined(PMLA_HAS_E4M3)
       pairs[pair] = e4m3OfFloats(low, high);
 #else

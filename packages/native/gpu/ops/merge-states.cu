@@ -6,37 +6,40 @@
 namespace polymla {
 namespace {
 
-/** A block of groups, each with a row of outs: every lane computes all weights, so that groups need not wait for each other. */
+/**
+ * A row of outs is between `rowLanes` lanes, of which each computes all weights, so that rows need not wait for each other. With
+ * 16 the 32 of a group do so for two rows at a time; with 32 a row is done sooner, which is what counts while few rows are there.
+ */
+constexpr int64_t manyRows = 4096;
 constexpr int threads = 128;
-constexpr int blockRows = threads / groupLanes;
-/** Numbers of a row that a group takes at a time, and how many times it does so for how many parts before it waits for the first. */
-constexpr int span = groupLanes * chunkValues;
-constexpr int spans = 2;
-template <uint32_t dtype>
-constexpr int partsAtOnce = dtype == PMLA_F32 ? 1 : 2;
 
 /** Largest finite lse of a row's parts; −infinity where all are empty. By a whole block. */
+template <int rowLanes>
 PMLA_DEVICE float largestOf(const float* lses, int64_t stride, int64_t parts, int lane) {
   float largest = -INFINITY;
-  for (int64_t part = lane; part < parts; part += groupLanes) {
+  for (int64_t part = lane; part < parts; part += rowLanes) {
     const float lse = lses[part * stride];
     if (isfinite(lse)) largest = fmaxf(largest, lse);
   }
-  for (int step = groupLanes / 2; step > 0; step /= 2) largest = fmaxf(largest, shuffleXor(largest, step));
+  for (int step = rowLanes / 2; step > 0; step /= 2) largest = fmaxf(largest, shuffleXor(largest, step));
   return largest;
 }
 
-template <uint32_t dtype>
+/** `atOnce`: parts whose numbers are asked for before the first ones are waited for. */
+template <uint32_t dtype, int rowLanes, int atOnce>
 PMLA_KERNEL(threads)
 mergeStates(PMLA_PARAM pmla_merge_states_problem problem, PMLA_PARAM pmla_merge_states_args args) {
   constexpr int size = Chunk<dtype>::elementBytes;
-  constexpr int atOnce = partsAtOnce<dtype>;
-  const int lane = threadIndex() % groupLanes;
+  constexpr int blockRows = threads / rowLanes;
+  // Numbers of a row that its lanes take at a time, and how many times they do so before they wait for the first.
+  constexpr int span = rowLanes * chunkValues;
+  constexpr int spans = 512 / span;
+  const int lane = threadIndex() % rowLanes;
   const int valueDim = static_cast<int>(problem.value_dim);
   const int outSize = problem.out_dtype == PMLA_F32 ? 4 : 2;
   const int64_t rows = problem.batch * problem.query_tokens * problem.heads;
   for (int64_t first = blockIndex() * blockRows; first < rows; first += blockCount() * blockRows) {
-    const int64_t own = first + threadIndex() / groupLanes;
+    const int64_t own = first + threadIndex() / rowLanes;
     const int64_t row = min(own, rows - 1);
     const int64_t position = row / problem.heads;
     const int64_t head = row - position * problem.heads;
@@ -65,7 +68,7 @@ PMLA_UNROLL
           }
         }
         // While the first of them are on their way.
-        if (base == 0) largest = largestOf(lses, args.lses_strides[0], problem.parts, lane);
+        if (base == 0) largest = largestOf<rowLanes>(lses, args.lses_strides[0], problem.parts, lane);
 PMLA_UNROLL
         for (int part = 0; part < atOnce; part++) {
           if (!isfinite(lse[part])) continue;
@@ -86,7 +89,7 @@ PMLA_UNROLL
         if (dim >= valueDim) continue;
         float values[chunkValues];
 PMLA_UNROLL
-        for (int j = 0; j < chunkValues; j++) values[j] = total > 0 ? sums[i][j] * norm : 0;
+        for (int j = 0; j < chunkValues; j++) values[j] = sums[i][j] * norm;
         storeNumbers(static_cast<char*>(args.out) + (row * valueDim + dim) * outSize, problem.out_dtype, values);
       }
       if (begin == 0 && lane == 0 && args.lse != nullptr) {
@@ -100,12 +103,19 @@ PMLA_UNROLL
 }  // namespace
 
 void launchMergeStates(const pmla_merge_states_problem& problem, const pmla_merge_states_args& args, rt::Stream stream) {
-  const int64_t blocks = (problem.batch * problem.query_tokens * problem.heads + blockRows - 1) / blockRows;
-  const auto launch = [&](auto kernel) { launchKernel(kernel, "merge_states", blocks, threads, 0, stream, problem, args); };
+  const int64_t rows = problem.batch * problem.query_tokens * problem.heads;
+  const auto launch = [&](auto kernel, int rowLanes) {
+    launchKernel(kernel, "merge_states", (rows * rowLanes + threads - 1) / threads, threads, 0, stream, problem, args);
+  };
+  const auto launchOf = [&]<uint32_t dtype>(std::integral_constant<uint32_t, dtype>) {
+    constexpr int halves = dtype == PMLA_F32 ? 1 : 2;
+    if (rows < manyRows) return launch(mergeStates<dtype, 32, 2 * halves>, 32);
+    launch(mergeStates<dtype, 16, halves>, 16);
+  };
   switch (problem.dtype) {
-    case PMLA_BF16: return launch(mergeStates<PMLA_BF16>);
-    case PMLA_F16: return launch(mergeStates<PMLA_F16>);
-    default: return launch(mergeStates<PMLA_F32>);
+    case PMLA_BF16: return launchOf(std::integral_constant<uint32_t, PMLA_BF16>{});
+    case PMLA_F16: return launchOf(std::integral_constant<uint32_t, PMLA_F16>{});
+    default: return launchOf(std::integral_constant<uint32_t, PMLA_F32>{});
   }
 }
 

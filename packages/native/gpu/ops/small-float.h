@@ -58,26 +58,66 @@ PMLA_BOTH uint32_t withOneNan(uint32_t codes) {
 }
 
 /**
- * Division of fp32 numbers whose quotients become e4m3: products with two factors, one below the inverse and one above,
- * that have the same code show which. Both are the inverse where that is a power of two: products are exact then,
- * or too small or large for that to matter.
+ * Division of fp32 numbers whose quotients become e4m3, with the code that x / divisor has in doubles: in fp32, but for the
+ * smallest and largest divisors.
+ *
+ * Codes change at midpoints, which have 5 significant bits. For each, one x at most has a quotient closer to it than 2^-39 (of
+ * it): what doubles make of that one, a tie or not, is found here. Where not all are ties, the inverse is moved by 2^-41 to
+ * the side that the others are on; it is one side, since such x are midpoints times one number: fractions of 24 by 5 bits are
+ * equal or differ by 2^-34. All other quotients stay on their side of a midpoint.
  */
 struct E4m3Divisor {
   double divisor;
-  float below;  ///< in magnitude: by 4 steps of fp32, of which roundings take one half and one
-  float above;
+  double factor;          ///< its inverse
+  float inverse = 0;      ///< towards 0; 0: doubles divide
+  float rest = 0;         ///< of the inverse, with its sign
+  uint32_t sides = 0;     ///< of the midpoints with quotients close by, those where these are no ties, by bits 19 to 22
+  bool isPower = false;   ///< of two: products with the inverse are exact, or too small or large for that to matter
 
-  explicit E4m3Divisor(double divisor) : divisor(divisor), below(0), above(INFINITY) {
-    const auto inverse = static_cast<float>(1 / divisor);
-    if (!std::isnormal(inverse)) return;
+  explicit E4m3Divisor(double divisor) : divisor(divisor), factor(1 / divisor) {
     int exponent;
-    const uint32_t steps = std::fabs(std::frexp(divisor, &exponent)) == 0.5 ? 0 : 4;
-    below = floatOf(bitsOf(inverse) - steps);
-    above = floatOf(bitsOf(inverse) + steps);
+    isPower = std::fabs(std::frexp(divisor, &exponent)) == 0.5 && std::isnormal(static_cast<float>(factor));
+    if (isPower) inverse = static_cast<float>(factor);
+    // Within these bounds all numbers are normal whose quotients do not become 0 or ±448 in any case.
+    if (isPower || !(std::fabs(factor) > 0x1p-100 && std::fabs(factor) < 0x1p100)) return;
+    double moved = factor;
+    for (int middle = 1; middle < 32; middle += 2) {
+      const double quotient = static_cast<double>(static_cast<float>(middle * divisor)) / divisor;
+      if (quotient == middle || std::fabs(quotient - middle) > middle * 0x1p-39) continue;
+      sides |= 1u << (bitsOf(static_cast<float>(middle)) >> 19 & 15);
+      moved = factor * (quotient > middle ? 1 + 0x1p-41 : 1 - 0x1p-41);
+    }
+    const auto near = static_cast<float>(moved);
+    inverse = std::fabs(near) > std::fabs(moved) ? floatOf(bitsOf(near) - 1) : near;
+    rest = static_cast<float>(moved - static_cast<double>(inverse));
+    if (rest == 0) rest = inverse * 0x1p-60f;  // so that its product with infinity is not NaN
   }
 
-  PMLA_BOTH bool isExact() const { return below == above; }
-  PMLA_BOTH double quotient(double value) const { return isExact() ? value * static_cast<double>(below) : value / divisor; }
+  /** A number with the code of the quotient, unless doubles divide. `hasSides`: whether there are any. */
+  template <bool hasSides>
+  PMLA_BOTH float rounded(float value) const {
+    // The quotient is `near` + `beyond`, but for 2^-45 of it; `near` is it rounded, so a midpoint if the quotient is close to one.
+    const float product = value * rest;
+    const float near = fmaf(value, inverse, product);
+    const float beyond = fmaf(value, inverse, -near) + product;
+    const uint32_t bits = bitsOf(near);
+    // Itself or the neighbour on the quotient's side, whichever is odd: no midpoint, and none is between it and the quotient.
+    const uint32_t odd = (bits - ((bits ^ bitsOf(beyond)) >> 31)) | 1;
+    // Not 0 and infinities, which have nothing beyond them.
+    const bool isMoved = hasSides && (sides >> (bits >> 19 & 15) & 1) != 0 && near != 0 && fabsf(near) < INFINITY;
+    const bool isBeyond = fabsf(beyond) > fabsf(near) * 0x1p-40f || isMoved;
+    return isBeyond ? floatOf(odd) : near;
+  }
+
+  /** A number with the code of the quotient: that itself, or a product three steps from it where no midpoint is within eight. */
+  PMLA_BOTH double quotient(double value) const {
+    if (isPower) return value * static_cast<double>(inverse);
+    if (inverse == 0) return value / divisor;
+    const double product = value * factor;
+    uint64_t bits;
+    memcpy(&bits, &product, sizeof bits);
+    return ((bits + 8) & 0xffffffffffff) < 16 ? value / divisor : product;
+  }
 };
 
 /**
