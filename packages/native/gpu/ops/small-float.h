@@ -104,8 +104,8 @@ struct E4m3Divisor {
     // Itself or the neighbour on the quotient's side, whichever is odd: no midpoint, and none is between it and the quotient.
     const uint32_t odd = (bits - ((bits ^ bitsOf(beyond)) >> 31)) | 1;
     // Not 0 and infinities, which have nothing beyond them.
-    const bool isMoved = hasSides && (sides >> (bits >> 19 & 15) & 1) != 0 && near != 0 && fabsf(near) < INFINITY;
-    const bool isBeyond = fabsf(beyond) > fabsf(near) * 0x1p-40f || isMoved;
+    const bool isMoved = hasSides && (sides >> (bits >> 19 & 15) & 1) != 0 && near != 0 && fabs(near) < INFINITY;
+    const bool isBeyond = fabs(beyond) > fabs(near) * 0x1p-40f || isMoved;
     return isBeyond ? floatOf(odd) : near;
   }
 

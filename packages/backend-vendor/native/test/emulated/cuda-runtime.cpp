@@ -39,6 +39,10 @@ CUresult retainContext(CUcontext *context, CUdevice) {
   *context = reinterpret_cast<CUcontext>(&primary);
   return CUDA_SUCCESS;
 }
+CUresult currentContext(CUcontext *context) {
+  *context = nullptr;
+  return CUDA_SUCCESS;
+}
 CUresult pushContext(CUcontext) { return static_cast<CUresult>(emuSetDevice(0)); }
 CUresult popContext(CUcontext *) { return CUDA_SUCCESS; }
 
@@ -69,6 +73,7 @@ cudaError_t cudaGetDriverEntryPointByVersion(const char *name, void **entry, uns
                                              cudaDriverEntryPointQueryResult *found) {
   const std::string wanted = name;
   *entry = wanted == "cuDevicePrimaryCtxRetain" ? reinterpret_cast<void *>(retainContext)
+           : wanted == "cuCtxGetCurrent"        ? reinterpret_cast<void *>(currentContext)
            : wanted == "cuCtxPushCurrent"       ? reinterpret_cast<void *>(pushContext)
            : wanted == "cuCtxPopCurrent"        ? reinterpret_cast<void *>(popContext)
                                                 : nullptr;
