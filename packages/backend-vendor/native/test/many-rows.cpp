@@ -9,6 +9,7 @@
 #include "check.h"
 #include "gpu/ops/append-kv.h"
 #include "gpu/ops/merge-states.h"
+#include "gpu/ops/rows.h"
 #include "launches.h"
 
 using namespace polymla;
@@ -16,8 +17,9 @@ using namespace polymla::test;
 
 namespace {
 
-constexpr int rows = 4096 + 3;
+constexpr int rows = static_cast<int>(manyRows) + 3;
 constexpr int few = 1500;
+static_assert(few < manyRows);
 
 /** Numbers of any type, none of them large: of fp32, each of two of these. */
 std::vector<uint16_t> madeNumbers(size_t count) {

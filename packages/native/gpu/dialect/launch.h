@@ -44,9 +44,4 @@ template <class... Params> void allowShared(void (*kernel)(Params...), int bytes
 #endif
 }
 
-/** Threads of a block that works on a row of `count` chunks: whole groups. */
-inline int rowThreads(int64_t count, int most) {
-  return static_cast<int>(std::min<int64_t>((count + groupLanes - 1) / groupLanes * groupLanes, most));
-}
-
 } // namespace polymla

@@ -1,23 +1,10 @@
 #include "append-kv.h"
 
-#include "../dialect/launch.h"
 #include "cache-layout.h"
-#include "chunks.h"
+#include "rows.h"
 
 namespace polymla {
 namespace {
-
-/**
- * A row, a token of one KV head, is between `rowLanes` lanes. With 16 the 32 of a group compute addresses, scales and rotations
- * of two rows at a time; with 32 a row is done sooner, which is what counts while few rows are there.
- */
-constexpr int64_t manyRows = 4096;
-constexpr int threads = 128;
-/** Numbers of a row that its lanes take at a time, and how many times they do so before they wait for the first. */
-template <int rowLanes>
-constexpr int span = rowLanes * chunkValues;
-template <int rowLanes>
-constexpr int spans = 512 / span<rowLanes>;
 
 /** Numbers that a format keeps as e4m3 with scales of its own, and how many share one; others follow as bf16. */
 template <uint32_t format>
@@ -226,18 +213,17 @@ template <uint32_t format, uint32_t dtype, int rowLanes>
 constexpr int heldBlocks = format == PMLA_KV_E4M3 && dtype != PMLA_F32 && rowLanes == 16 ? 8 : 1;
 
 template <uint32_t format, uint32_t dtype, int rowLanes>
-PMLA_KERNEL_HELD(threads, (heldBlocks<format, dtype, rowLanes>))
+PMLA_KERNEL_HELD(rowsThreads, (heldBlocks<format, dtype, rowLanes>))
 appendKv(PMLA_PARAM pmla_append_kv_problem problem, PMLA_PARAM pmla_append_kv_args args, PMLA_PARAM CacheLayout cache,
          PMLA_PARAM E4m3Divisor divisor) {
   constexpr int size = Chunk<dtype>::elementBytes;
-  constexpr int blockRows = threads / rowLanes;
   constexpr int step = span<rowLanes>;
   const int lane = threadIndex() % rowLanes;
   const int64_t heads = problem.cache.heads_kv;
   const int64_t rows = args.tokens * heads;
   const bool rotates = problem.rotary != PMLA_ROTARY_NONE;
   // All groups of a block take the same steps, for they meet at shuffles: one without a row, too, and one whose row is skipped.
-  for (int64_t first = blockIndex() * blockRows; first < rows; first += blockCount() * blockRows) {
+  for (int64_t first = blockIndex() * blockRows<rowLanes>; first < rows; first += blockCount() * blockRows<rowLanes>) {
     const int64_t own = first + threadIndex() / rowLanes;
     const int64_t row = min(own, rows - 1);
     const int64_t token = heads == 1 ? row : row / heads;
@@ -294,13 +280,8 @@ PMLA_UNROLL
 
 template <uint32_t format, uint32_t dtype>
 void launchOf(const pmla_append_kv_problem& problem, const pmla_append_kv_args& args, rt::Stream stream) {
-  const int64_t rows = args.tokens * problem.cache.heads_kv;
-  const auto launch = [&](auto kernel, int rowLanes) {
-    const int64_t blocks = (rows * rowLanes + threads - 1) / threads;
-    launchKernel(kernel, "append_kv", blocks, threads, 0, stream, problem, args, CacheLayout(problem.cache), E4m3Divisor(args.descale_k));
-  };
-  if (rows < manyRows) return launch(appendKv<format, dtype, 32>, 32);
-  launch(appendKv<format, dtype, 16>, 16);
+  launchRows(appendKv<format, dtype, 32>, appendKv<format, dtype, 16>, "append_kv", args.tokens * problem.cache.heads_kv, stream, problem, args,
+             CacheLayout(problem.cache), E4m3Divisor(args.descale_k));
 }
 
 template <uint32_t format>

@@ -1,17 +1,9 @@
 #include "merge-states.h"
 
-#include "../dialect/launch.h"
-#include "chunks.h"
+#include "rows.h"
 
 namespace polymla {
 namespace {
-
-/**
- * A row of outs is between `rowLanes` lanes, of which each computes all weights, so that rows need not wait for each other. With
- * 16 the 32 of a group do so for two rows at a time; with 32 a row is done sooner, which is what counts while few rows are there.
- */
-constexpr int64_t manyRows = 4096;
-constexpr int threads = 128;
 
 /** Largest finite lse of a row's parts; −infinity where all are empty. By a whole block. */
 template <int rowLanes>
@@ -27,18 +19,15 @@ PMLA_DEVICE float largestOf(const float* lses, int64_t stride, int64_t parts, in
 
 /** `atOnce`: parts whose numbers are asked for before the first ones are waited for. */
 template <uint32_t dtype, int rowLanes, int atOnce>
-PMLA_KERNEL(threads)
+PMLA_KERNEL(rowsThreads)
 mergeStates(PMLA_PARAM pmla_merge_states_problem problem, PMLA_PARAM pmla_merge_states_args args) {
   constexpr int size = Chunk<dtype>::elementBytes;
-  constexpr int blockRows = threads / rowLanes;
-  // Numbers of a row that its lanes take at a time, and how many times they do so before they wait for the first.
-  constexpr int span = rowLanes * chunkValues;
-  constexpr int spans = 512 / span;
+  constexpr int step = span<rowLanes>;
   const int lane = threadIndex() % rowLanes;
   const int valueDim = static_cast<int>(problem.value_dim);
   const int outSize = problem.out_dtype == PMLA_F32 ? 4 : 2;
   const int64_t rows = problem.batch * problem.query_tokens * problem.heads;
-  for (int64_t first = blockIndex() * blockRows; first < rows; first += blockCount() * blockRows) {
+  for (int64_t first = blockIndex() * blockRows<rowLanes>; first < rows; first += blockCount() * blockRows<rowLanes>) {
     const int64_t own = first + threadIndex() / rowLanes;
     const int64_t row = min(own, rows - 1);
     const int64_t position = row / problem.heads;
@@ -49,12 +38,12 @@ mergeStates(PMLA_PARAM pmla_merge_states_problem problem, PMLA_PARAM pmla_merge_
     const char* const outs = static_cast<const char*>(args.outs) +
                              (request * args.outs_strides[1] + token * args.outs_strides[2] + head * args.outs_strides[3]) * size;
 
-    for (int begin = 0; begin < valueDim; begin += spans * span) {
-      float sums[spans][chunkValues] = {};
+    for (int begin = 0; begin < valueDim; begin += spans<rowLanes> * step) {
+      float sums[spans<rowLanes>][chunkValues] = {};
       float largest = 0;
       double total = 0;
       for (int64_t base = 0; base < problem.parts || base == 0; base += atOnce) {
-        Chunk<dtype> chunks[atOnce][spans];
+        Chunk<dtype> chunks[atOnce][spans<rowLanes>];
         float lse[atOnce];
 PMLA_UNROLL
         for (int part = 0; part < atOnce; part++) {
@@ -62,8 +51,8 @@ PMLA_UNROLL
           if (base + part >= problem.parts) continue;
           lse[part] = lses[(base + part) * args.lses_strides[0]];
 PMLA_UNROLL
-          for (int i = 0; i < spans; i++) {
-            const int dim = begin + i * span + lane * chunkValues;
+          for (int i = 0; i < spans<rowLanes>; i++) {
+            const int dim = begin + i * step + lane * chunkValues;
             if (dim < valueDim) chunks[part][i].load(outs + ((base + part) * args.outs_strides[0] + dim) * size);
           }
         }
@@ -75,7 +64,7 @@ PMLA_UNROLL
           const double weight = exp(static_cast<double>(lse[part]) - largest);
           total += weight;
 PMLA_UNROLL
-          for (int i = 0; i < spans; i++) {
+          for (int i = 0; i < spans<rowLanes>; i++) {
 PMLA_UNROLL
             for (int j = 0; j < chunkValues; j++) sums[i][j] = fmaf(static_cast<float>(weight), chunks[part][i][j], sums[i][j]);
           }
@@ -84,8 +73,8 @@ PMLA_UNROLL
       if (own >= rows) continue;
       const float norm = total > 0 ? static_cast<float>(1 / total) : 0;
 PMLA_UNROLL
-      for (int i = 0; i < spans; i++) {
-        const int dim = begin + i * span + lane * chunkValues;
+      for (int i = 0; i < spans<rowLanes>; i++) {
+        const int dim = begin + i * step + lane * chunkValues;
         if (dim >= valueDim) continue;
         float values[chunkValues];
 PMLA_UNROLL
@@ -100,22 +89,20 @@ PMLA_UNROLL
   }
 }
 
+template <uint32_t dtype>
+void launchOf(const pmla_merge_states_problem& problem, const pmla_merge_states_args& args, rt::Stream stream) {
+  constexpr int halves = dtype == PMLA_F32 ? 1 : 2;
+  launchRows(mergeStates<dtype, 32, 2 * halves>, mergeStates<dtype, 16, halves>, "merge_states",
+             problem.batch * problem.query_tokens * problem.heads, stream, problem, args);
+}
+
 }  // namespace
 
 void launchMergeStates(const pmla_merge_states_problem& problem, const pmla_merge_states_args& args, rt::Stream stream) {
-  const int64_t rows = problem.batch * problem.query_tokens * problem.heads;
-  const auto launch = [&](auto kernel, int rowLanes) {
-    launchKernel(kernel, "merge_states", (rows * rowLanes + threads - 1) / threads, threads, 0, stream, problem, args);
-  };
-  const auto launchOf = [&]<uint32_t dtype>(std::integral_constant<uint32_t, dtype>) {
-    constexpr int halves = dtype == PMLA_F32 ? 1 : 2;
-    if (rows < manyRows) return launch(mergeStates<dtype, 32, 2 * halves>, 32);
-    launch(mergeStates<dtype, 16, halves>, 16);
-  };
   switch (problem.dtype) {
-    case PMLA_BF16: return launchOf(std::integral_constant<uint32_t, PMLA_BF16>{});
-    case PMLA_F16: return launchOf(std::integral_constant<uint32_t, PMLA_F16>{});
-    default: return launchOf(std::integral_constant<uint32_t, PMLA_F32>{});
+    case PMLA_BF16: return launchOf<PMLA_BF16>(problem, args, stream);
+    case PMLA_F16: return launchOf<PMLA_F16>(problem, args, stream);
+    default: return launchOf<PMLA_F32>(problem, args, stream);
   }
 }
 
