@@ -16,7 +16,7 @@ __global__ void __launch_bounds__(64, 1)
   };
   extern __shared__ __align__(1024) uint8_t memory[];
   auto& shared = *reinterpret_cast<Shared*>(memory);
-  if (threadIdx.x < 32) {
+  if (threadIdx.x == 0) {
     Ring::init(shared.barriers, 1);
     ptx::fenceBarrierInit();
   }

@@ -1,6 +1,7 @@
 #pragma once
 #include "../ptx/async-copy.cuh"
 #include "../ptx/barrier.cuh"
+#include "../ptx/dependent-launch.cuh"
 #include "../ptx/math.cuh"
 #include "../ptx/matrix.cuh"
 #include "../ptx/wgmma.cuh"
@@ -226,7 +227,7 @@ struct FewRowsConsume : FewRows<T, N, HeadDim> {
   }
 
   static __device__ void consume(const DecodeParams<T>& params, Shared& shared) {
-    const ScheduleRow row = params.schedule[blockIdx.x];
+    Base::init(shared);
     if (threadIdx.x == 0 && params.hasQueryMap) ptx::prefetchTensorMap(&params.queryMap);
     // The shuffle tells the compiler that all lanes agree.
     const int group = __shfl_sync(~0u, threadIdx.x / groupThreads, 0);
@@ -237,7 +238,9 @@ struct FewRowsConsume : FewRows<T, N, HeadDim> {
     const bool present = state.row < merge.rowCount;
     const RowPlaces place = RowPlaces::of(params, blockIdx.y * N + (present ? state.row : 0));
     if (state.lane == 0) shared.places[state.row] = place;
-    ptx::syncThreads<Base::initialised, Base::threads>();
+    ptx::awaitEarlierKernels();
+    const ScheduleRow row = params.schedule[blockIdx.x];
+    Base::awaitBarriers();
     if (row.beginRequest > row.endRequest) return;
     if (threadIdx.x / 32 == consumerWarps - 1) Base::prefetchTranslations(params);
     Cursor page;

@@ -1,4 +1,5 @@
 #pragma once
+#include "../ptx/dependent-launch.cuh"
 #include "../ptx/mbarrier.cuh"
 #include "../ptx/tma.cuh"
 #include "few-rows-shared.cuh"
@@ -66,13 +67,10 @@ struct FewRowsFeed : FewRows<T, N, HeadDim> {
 
   static __device__ void produce(const CUtensorMap* map, const DecodeParams<T>& params, Shared& shared) {
     const int lane = threadIdx.x % 32;
-    const ScheduleRow row = params.schedule[blockIdx.x];
     if (lane == 0) ptx::prefetchTensorMap(map);
-    Ring::init(shared.barriers, consumerWarps);
-    Base::init(shared);
-    ptx::fenceBarrierInit();
-    __syncwarp();
-    ptx::arriveThreads<Base::initialised, Base::threads>();
+    ptx::awaitEarlierKernels();
+    const ScheduleRow row = params.schedule[blockIdx.x];
+    Base::awaitBarriers();
     const int blocks = 32 >> partsLog2(params);
     const bool brief = row.beginRequest == row.endRequest && row.endPage - row.beginPage <= briefPages;
     const uint64_t policy = ptx::cachePolicy(brief ? ptx::Keep::least : ptx::Keep::usual);
@@ -102,6 +100,7 @@ struct FewRowsFeed : FewRows<T, N, HeadDim> {
         }
       }
     }
+    ptx::allowNextKernel();
   }
 };
 

@@ -1,5 +1,6 @@
 #pragma once
 #include "../ptx/async-copy.cuh"
+#include "../ptx/dependent-launch.cuh"
 #include "../ptx/math.cuh"
 #include "../ptx/matrix-transposed.cuh"
 #include "../ptx/matrix.cuh"
@@ -44,10 +45,11 @@ struct FewRows<T, 64, HeadDim> : FewRowsSizes<HeadDim> {
   };
 
   static __device__ __forceinline__ void init(Shared& shared) {
-    const int group = threadIdx.x % 32;
-    if (group >= 2) return;
-    ptx::init(shared.weightsRead[group], groupWarps);
-    ptx::init(shared.queryFull[group], 1);
+    if (threadIdx.x != Sizes::initialiser) return;
+    Ring::init(shared.barriers, Sizes::consumerWarps);
+    for (auto& barrier : shared.weightsRead) ptx::init(barrier, groupWarps);
+    for (auto& barrier : shared.queryFull) ptx::init(barrier, 1);
+    ptx::fenceBarrierInit();
   }
 };
 
@@ -264,7 +266,7 @@ struct FewRowsConsume<T, 64, HeadDim> : FewRows<T, 64, HeadDim> {
   }
 
   static __device__ void consume(const DecodeParams<T>& params, Shared& shared) {
-    const ScheduleRow row = params.schedule[blockIdx.x];
+    Base::init(shared);
     if (threadIdx.x == 0 && params.hasQueryMap) ptx::prefetchTensorMap(&params.queryMap);
     // The shuffle tells the compiler that all lanes agree.
     const int group = __shfl_sync(~0u, threadIdx.x / groupThreads, 0);
@@ -273,7 +275,9 @@ struct FewRowsConsume<T, 64, HeadDim> : FewRows<T, 64, HeadDim> {
     const bool present = queryRow < merge.rowCount;
     const RowPlaces place = RowPlaces::of(params, blockIdx.y * Base::N + (present ? queryRow : 0));
     if (threadIdx.x % 4 == 0) shared.places[queryRow] = place;
-    ptx::syncThreads<Base::initialised, Base::threads>();
+    ptx::awaitEarlierKernels();
+    const ScheduleRow row = params.schedule[blockIdx.x];
+    Base::awaitBarriers();
     if (row.beginRequest > row.endRequest) return;
     if (threadIdx.x / 32 == Base::consumerWarps - 1) Base::prefetchTranslations(params);
     const auto startQuery = [&](int request) {

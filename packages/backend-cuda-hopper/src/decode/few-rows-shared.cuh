@@ -29,8 +29,11 @@ struct FewRowsSizes {
 
   static __device__ __forceinline__ void syncConsumers() { ptx::syncThreads<1, consumerThreads>(); }
 
-  /** The producer tells the consumers that the barriers are initialised. */
-  static constexpr int initialised = 2;
+  /** Of the warp that has least to do at the beginning. */
+  static constexpr int initialiser = consumerThreads - 32;
+
+  /** Until the barriers are initialised, by all. */
+  static __device__ __forceinline__ void awaitBarriers() { ptx::syncThreads<2, threads>(); }
 
   /** What later steps of a small problem wait for, when nothing is in the caches: their address translations. By a warp. */
   template <class T>
@@ -111,9 +114,12 @@ struct FewRows : FewRowsSizes<HeadDim> {
     ptx::MBarrier queryFull;  ///< a piece's queries, where they come in boxes
   };
 
-  /** Barriers beside the ring's, by a warp. */
+  /** Initialises the barriers, by one of the consumers. */
   static __device__ __forceinline__ void init(Shared& shared) {
-    if (threadIdx.x % 32 == 0) ptx::init(shared.queryFull, 1);
+    if (threadIdx.x != Sizes::initialiser) return;
+    Ring::init(shared.barriers, Sizes::consumerWarps);
+    ptx::init(shared.queryFull, 1);
+    ptx::fenceBarrierInit();
   }
 };
 

@@ -21,7 +21,8 @@ void launch(const ManyRowsMaps& maps, const DecodeParams<T>& params, int partiti
   static DeviceKernel kernel(manyRowsDecode<T, brief>, sizeof(typename Kernel::Shared));
   const dim3 grid(partitions, rowBlocks(params.rows()), params.headsKv);
   // CTAs of a split request wait for one another: the launch must fail rather than leave some of them queued.
-  const bool cooperative = partitions > 1;
+  // Splits that are requests of their own do not.
+  const bool cooperative = partitions > 1 && params.queryOf == nullptr;
   // Neighbours that read the same pages from one part of L2: 4% faster (measured), without a word between them.
   kernel.launch({grid, Kernel::threads, cooperative, grid.y % 2 == 0 ? 2u : 1u}, stream, maps, params);
 }

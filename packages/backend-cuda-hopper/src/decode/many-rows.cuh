@@ -1,4 +1,5 @@
 #pragma once
+#include "../ptx/dependent-launch.cuh"
 #include "../ptx/registers.cuh"
 #include "many-rows-feed.cuh"
 #include "many-rows-scores.cuh"
@@ -24,8 +25,7 @@ __global__ void __launch_bounds__(ManyRows<T>::threads, 1)
   uint32_t base = ptx::sharedAddress(memory);
   asm volatile("" : "+r"(base));
   auto& shared = *reinterpret_cast<typename Kernel::Shared*>(__cvta_shared_to_generic(base));
-  ScheduleRow row = params.schedule[blockIdx.x];
-  // While that arrives.
+  // Ahead of the wait, but not of the warps whose copies everything waits for.
   if (threadIdx.x == 0) Kernel::init(shared);
   if (threadIdx.x / Kernel::rowsPerCta == 1) {
     const int place = threadIdx.x % Kernel::rowsPerCta;
@@ -37,14 +37,18 @@ __global__ void __launch_bounds__(ManyRows<T>::threads, 1)
     ptx::prefetchTensorMap(&maps.tile);
     if (params.hasQueryMap) ptx::prefetchTensorMap(&params.queryMap);
   }
-  // The compiler would wait for it before all of that.
+  ptx::awaitEarlierKernels();
+  ScheduleRow row = params.schedule[blockIdx.x];
+  typename Feed::Beginning beginning{};
+  if (threadIdx.x >= 3 * Kernel::groupThreads) {
+    // On its way while the warps go to their work.
+    if (row.beginRequest <= row.endRequest) beginning = Feed::begin(params, row);
+    if (threadIdx.x == 3 * Kernel::groupThreads) shared.row = row;
+  }
+  __syncthreads();
+  // The compiler would have the other warps wait for it before that.
   asm volatile("" : "+r"(row.beginRequest), "+r"(row.endRequest));
   if (row.beginRequest > row.endRequest) return;
-  if (threadIdx.x == 0) shared.row = row;
-  // On its way while the warps go to their work.
-  typename Feed::Beginning beginning{};
-  if (threadIdx.x >= 3 * Kernel::groupThreads) beginning = Feed::begin(params, row);
-  __syncthreads();
   // The shuffle tells the compiler that all lanes agree.
   const int group = __shfl_sync(~0u, threadIdx.x / Kernel::groupThreads, 0);
   if (group < 2) {
@@ -59,6 +63,7 @@ __global__ void __launch_bounds__(ManyRows<T>::threads, 1)
     const int warp = threadIdx.x % Kernel::groupThreads / 32;
     if (warp < 2) {
       Feed::loadPages(warp, maps, params, shared, beginning);
+      ptx::allowNextKernel();
       if (warp == 1) Feed::announce(params, shared);
     }
   }

@@ -25,15 +25,10 @@ struct PageRing {
     uint32_t present[Slots];
   };
 
-  static_assert(Slots <= 32);
-
-  /** By a warp. `releases`: arrivals on `empty` that free a slot. */
+  /** By one thread: at constant addresses, faster than by several. `releases`: arrivals on `empty` that free a slot. */
   static __device__ __forceinline__ void init(Barriers& barriers, uint32_t releases) {
-    const int slot = threadIdx.x % 32;
-    if (slot < Slots) {
-      ptx::init(barriers.full[slot], 1);
-      ptx::init(barriers.empty[slot], releases);
-    }
+    for (auto& barrier : barriers.full) ptx::init(barrier, 1);
+    for (auto& barrier : barriers.empty) ptx::init(barrier, releases);
   }
 
   /** Place of a page in the stream. */

@@ -27,8 +27,11 @@ class DeviceKernel {
 
   /** Enqueues the kernel on the current device. Throws CudaError. */
   void launch(const LaunchShape& shape, cudaStream_t stream, const Params&... params) {
-    CUlaunchAttribute attributes[2]{};
+    CUlaunchAttribute attributes[3]{};
     unsigned count = 0;
+    // It may begin while the kernel ahead of it ends (ptx/dependent-launch.cuh). In streams, cooperative ones do not.
+    attributes[count].id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION;
+    attributes[count++].value.programmaticStreamSerializationAllowed = 1;
     if (shape.cooperative) {
       attributes[count].id = CU_LAUNCH_ATTRIBUTE_COOPERATIVE;
       attributes[count++].value.cooperative = 1;

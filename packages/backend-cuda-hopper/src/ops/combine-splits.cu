@@ -1,8 +1,9 @@
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 
+#include "../host/launch-dependent.h"
+#include "../ptx/dependent-launch.cuh"
 #include "combine-splits.h"
-#include "gpu/dialect/launch.h"
 
 namespace polymla {
 namespace {
@@ -38,6 +39,8 @@ __device__ __forceinline__ float largestOfWarp(float value) {
 /** A warp per query row. */
 template <class T>
 __global__ void __launch_bounds__(threads) combineSplits(const DecodeParams<T> params, const SplitResults<T> splits) {
+  ptx::awaitEarlierKernels();
+  ptx::allowNextKernel();
   const int lane = threadIdx.x % 32;
   const int64_t rowsOfRequest = static_cast<int64_t>(params.queryTokens) * params.headsQ;
   const int64_t rows = params.batch * rowsOfRequest;
@@ -89,7 +92,7 @@ __global__ void __launch_bounds__(threads) combineSplits(const DecodeParams<T> p
 template <class T>
 void launchCombineSplits(const DecodeParams<T>& params, const SplitResults<T>& splits, cudaStream_t stream) {
   const int64_t rows = static_cast<int64_t>(params.batch) * params.queryTokens * params.headsQ;
-  launchKernel(combineSplits<T>, "combine_splits", (rows + warps - 1) / warps, threads, 0, stream, params, splits);
+  launchDependent(combineSplits<T>, "combine_splits", (rows + warps - 1) / warps, threads, stream, params, splits);
 }
 
 template void launchCombineSplits(const DecodeParams<__nv_bfloat16>&, const SplitResults<__nv_bfloat16>&, cudaStream_t);

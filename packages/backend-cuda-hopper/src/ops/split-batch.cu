@@ -1,6 +1,7 @@
 #include "split-batch.h"
 
-#include "gpu/dialect/launch.h"
+#include "../host/launch-dependent.h"
+#include "../ptx/dependent-launch.cuh"
 
 namespace polymla {
 namespace {
@@ -36,6 +37,8 @@ __device__ ScheduleRow rowOfSplits(const SplitBatch& step, const ScheduleRow& ro
 
 /** A warp per split; the first threads also make the rows. */
 __global__ void __launch_bounds__(threads) splitBatch(const SplitBatch step) {
+  ptx::awaitEarlierKernels();
+  ptx::allowNextKernel();
   const int64_t first = static_cast<int64_t>(blockIdx.x) * threads + threadIdx.x;
   const int64_t stride = static_cast<int64_t>(gridDim.x) * threads;
   const int lane = threadIdx.x % 32;
@@ -61,7 +64,7 @@ __global__ void __launch_bounds__(threads) splitBatch(const SplitBatch step) {
 
 void launchSplitBatch(const SplitBatch& step, cudaStream_t stream) {
   const int64_t units = std::max<int64_t>({step.mostSplits * 32, step.rowCount, step.mostSplits + 1});
-  launchKernel(splitBatch, "split_batch", (units + threads - 1) / threads, threads, 0, stream, step);
+  launchDependent(splitBatch, "split_batch", (units + threads - 1) / threads, threads, stream, step);
 }
 
 }  // namespace polymla

@@ -1,0 +1,30 @@
+#pragma once
+#include <cuda_runtime.h>
+
+#include <algorithm>
+#include <cstdint>
+
+#include "gpu/library/failure-of.h"
+
+namespace polymla {
+
+/**
+ * Enqueues a kernel of one dimension that calls ptx::awaitEarlierKernels: it may begin while the kernel ahead of it ends.
+ * Throws Failure.
+ */
+template <class... Params>
+void launchDependent(void (*kernel)(Params...), const char* name, int64_t blocks, int threads, cudaStream_t stream, const Params&... params) {
+  if (blocks == 0) return;
+  cudaLaunchAttribute early{};
+  early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  early.val.programmaticStreamSerializationAllowed = 1;
+  cudaLaunchConfig_t config{};
+  config.gridDim = dim3(static_cast<unsigned>(std::min<int64_t>(blocks, INT32_MAX)));
+  config.blockDim = dim3(static_cast<unsigned>(threads));
+  config.stream = stream;
+  config.attrs = &early;
+  config.numAttrs = 1;
+  requireRuntime(cudaLaunchKernelEx(&config, kernel, params...), name);
+}
+
+}  // namespace polymla
