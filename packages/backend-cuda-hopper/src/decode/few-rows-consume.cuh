@@ -227,7 +227,7 @@ struct FewRowsConsume : FewRows<T, N, HeadDim> {
   }
 
   static __device__ void consume(const DecodeParams<T>& params, Shared& shared) {
-    Base::init(shared);
+    Base::initBarriers([&] { Base::init(shared); });
     if (threadIdx.x == 0 && params.hasQueryMap) ptx::prefetchTensorMap(&params.queryMap);
     // The shuffle tells the compiler that all lanes agree.
     const int group = __shfl_sync(~0u, threadIdx.x / groupThreads, 0);
@@ -240,7 +240,7 @@ struct FewRowsConsume : FewRows<T, N, HeadDim> {
     if (state.lane == 0) shared.places[state.row] = place;
     ptx::awaitEarlierKernels();
     const ScheduleRow row = params.schedule[blockIdx.x];
-    Base::awaitBarriers();
+    Base::syncConsumers();
     if (row.beginRequest > row.endRequest) return;
     if (threadIdx.x / 32 == consumerWarps - 1) Base::prefetchTranslations(params);
     Cursor page;

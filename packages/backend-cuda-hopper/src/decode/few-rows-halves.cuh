@@ -45,11 +45,9 @@ struct FewRows<T, 64, HeadDim> : FewRowsSizes<HeadDim> {
   };
 
   static __device__ __forceinline__ void init(Shared& shared) {
-    if (threadIdx.x != Sizes::initialiser) return;
     Ring::init(shared.barriers, Sizes::consumerWarps);
     for (auto& barrier : shared.weightsRead) ptx::init(barrier, groupWarps);
     for (auto& barrier : shared.queryFull) ptx::init(barrier, 1);
-    ptx::fenceBarrierInit();
   }
 };
 
@@ -266,7 +264,7 @@ struct FewRowsConsume<T, 64, HeadDim> : FewRows<T, 64, HeadDim> {
   }
 
   static __device__ void consume(const DecodeParams<T>& params, Shared& shared) {
-    Base::init(shared);
+    Base::initBarriers([&] { Base::init(shared); });
     if (threadIdx.x == 0 && params.hasQueryMap) ptx::prefetchTensorMap(&params.queryMap);
     // The shuffle tells the compiler that all lanes agree.
     const int group = __shfl_sync(~0u, threadIdx.x / groupThreads, 0);
@@ -277,7 +275,7 @@ struct FewRowsConsume<T, 64, HeadDim> : FewRows<T, 64, HeadDim> {
     if (threadIdx.x % 4 == 0) shared.places[queryRow] = place;
     ptx::awaitEarlierKernels();
     const ScheduleRow row = params.schedule[blockIdx.x];
-    Base::awaitBarriers();
+    Base::syncConsumers();
     if (row.beginRequest > row.endRequest) return;
     if (threadIdx.x / 32 == Base::consumerWarps - 1) Base::prefetchTranslations(params);
     const auto startQuery = [&](int request) {

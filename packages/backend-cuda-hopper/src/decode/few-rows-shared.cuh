@@ -19,9 +19,7 @@ struct FewRowsSizes {
   static constexpr int groupThreads = 128;
   static constexpr int consumerThreads = 2 * groupThreads;
   static constexpr int consumerWarps = consumerThreads / 32;
-  static constexpr int threads = consumerThreads + 32;
-  /** Of a launch. */
-  static constexpr int ctaThreads = threads;
+  static constexpr int ctaThreads = consumerThreads + 32;
 
   /** Two pages: as fast as more, and slots in multiples of a page, faster than 8 or 7 (measured, see NOTES.md). */
   using Ring = std::conditional_t<tiles == 9, PageRing<3, 6, 9>, PageRing<4, 4, 8>>;
@@ -29,11 +27,21 @@ struct FewRowsSizes {
 
   static __device__ __forceinline__ void syncConsumers() { ptx::syncThreads<1, consumerThreads>(); }
 
-  /** Of the warp that has least to do at the beginning. */
-  static constexpr int initialiser = consumerThreads - 32;
-
-  /** Until the barriers are initialised, by all. */
-  static __device__ __forceinline__ void awaitBarriers() { ptx::syncThreads<2, threads>(); }
+  /**
+   * The last consumer warp initialises the barriers by `init`, one thread's work, and tells the producer, which awaits that; the other
+   * consumers know it by their next syncConsumers.
+   */
+  template <class Init>
+  static __device__ __forceinline__ void initBarriers(Init&& init) {
+    if (threadIdx.x / 32 != consumerWarps - 1) return;
+    if (threadIdx.x % 32 == 0) {
+      init();
+      ptx::fenceBarrierInit();
+    }
+    __syncwarp();
+    ptx::arriveThreads<2, 64>();
+  }
+  static __device__ __forceinline__ void awaitBarriers() { ptx::syncThreads<2, 64>(); }
 
   /** What later steps of a small problem wait for, when nothing is in the caches: their address translations. By a warp. */
   template <class T>
@@ -114,12 +122,10 @@ struct FewRows : FewRowsSizes<HeadDim> {
     ptx::MBarrier queryFull;  ///< a piece's queries, where they come in boxes
   };
 
-  /** Initialises the barriers, by one of the consumers. */
+  /** By one thread. */
   static __device__ __forceinline__ void init(Shared& shared) {
-    if (threadIdx.x != Sizes::initialiser) return;
     Ring::init(shared.barriers, Sizes::consumerWarps);
     ptx::init(shared.queryFull, 1);
-    ptx::fenceBarrierInit();
   }
 };
 

@@ -32,6 +32,12 @@ __device__ __forceinline__ bool syncAny(int id, bool value) {
   return any != 0;
 }
 
+/** Counts this warp in at barrier `Id` without waiting for the others. */
+template <int Id, int Threads>
+__device__ __forceinline__ void arriveThreads() {
+  asm volatile("bar.arrive %0, %1;" ::"n"(Id), "n"(Threads) : "memory");
+}
+
 /**
  * Orders this thread's ordinary shared-memory stores before reads by the tensor cores and the copy engine. Needed in
  * each writing thread, ahead of the barrier that tells the others.
