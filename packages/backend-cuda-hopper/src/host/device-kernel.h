@@ -5,6 +5,7 @@
 #include <atomic>
 
 #include "cuda-check.h"
+#include "early-launch.h"
 
 namespace polymla {
 
@@ -30,8 +31,10 @@ class DeviceKernel {
     CUlaunchAttribute attributes[3]{};
     unsigned count = 0;
     // It may begin while the kernel ahead of it ends (ptx/dependent-launch.cuh). In streams, cooperative ones do not.
-    attributes[count].id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION;
-    attributes[count++].value.programmaticStreamSerializationAllowed = 1;
+    if (launchesEarly()) {
+      attributes[count].id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION;
+      attributes[count++].value.programmaticStreamSerializationAllowed = 1;
+    }
     if (shape.cooperative) {
       attributes[count].id = CU_LAUNCH_ATTRIBUTE_COOPERATIVE;
       attributes[count++].value.cooperative = 1;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "early-launch.h"
 #include "gpu/library/failure-of.h"
 
 namespace polymla {
@@ -23,7 +24,7 @@ void launchDependent(void (*kernel)(Params...), const char* name, int64_t blocks
   config.blockDim = dim3(static_cast<unsigned>(threads));
   config.stream = stream;
   config.attrs = &early;
-  config.numAttrs = 1;
+  config.numAttrs = launchesEarly() ? 1 : 0;
   requireRuntime(cudaLaunchKernelEx(&config, kernel, params...), name);
 }
 
