@@ -21,9 +21,7 @@ void launch(const CUtensorMap& map, const DecodeParams<T>& params, int partition
   }
   static DeviceKernel kernel(fewRowsDecode<T, N, HeadDim>, sizeof(typename Kernel::Shared));
   const dim3 grid(partitions, (params.rows() + N - 1) / N, params.headsKv);
-  // CTAs of a split request wait for one another: the launch must fail rather than leave some of them queued.
-  // Splits that are requests of their own do not.
-  const bool cooperative = partitions > 1 && params.queryOf == nullptr;
+  const bool cooperative = params.awaitsOthers(partitions);
   // Clusters of two where neighbours read the same pages, which come from one part of L2 then. Clusters of one are placed
   // otherwise: where the last CTAs are idle, as with 128 requests, 1.5% faster; for small batches up to 2% slower (measured).
   const unsigned clusterRows = grid.y % 2 == 0 ? 2 : params.batch >= largeBatch ? 1 : 0;

@@ -20,9 +20,7 @@ void launch(const ManyRowsMaps& maps, const DecodeParams<T>& params, int partiti
   static_assert(sizeof(typename Kernel::Shared) <= 232448, "shared memory of a CTA on sm_90");
   static DeviceKernel kernel(manyRowsDecode<T, brief>, sizeof(typename Kernel::Shared));
   const dim3 grid(partitions, rowBlocks(params.rows()), params.headsKv);
-  // CTAs of a split request wait for one another: the launch must fail rather than leave some of them queued.
-  // Splits that are requests of their own do not.
-  const bool cooperative = partitions > 1 && params.queryOf == nullptr;
+  const bool cooperative = params.awaitsOthers(partitions);
   // Neighbours that read the same pages from one part of L2: 4% faster (measured), without a word between them.
   kernel.launch({grid, Kernel::threads, cooperative, grid.y % 2 == 0 ? 2u : 1u}, stream, maps, params);
 }

@@ -55,6 +55,12 @@ struct DecodeParams {
   /** Of the last queryTokens keys, which ones a query token sees: bit t % 32 of word t / 32 of its row; null: as `causal` says. */
   const int32_t* treeMask = nullptr;  ///< [batch, queryTokens, ceil(queryTokens / 32)]
 
+  /**
+   * Whether CTAs wait for one another, as those of a split request do: the launch must fail rather than leave some of them queued.
+   * Splits that are requests of their own wait for nobody.
+   */
+  bool awaitsOthers(int partitions) const { return partitions > 1 && queryOf == nullptr; }
+
   /** Query rows of one KV head: row s · headsPerKv + h is token s, head h of the group. */
   __host__ __device__ int rows() const { return queryTokens * headsPerKv; }
 
