@@ -150,11 +150,29 @@ ProblemOf<T>::ProblemOf(const Shape& shape_, uint32_t seed, int partitions, int 
   } else {
     map = fewRowsMap(cacheShape);
   }
-  params = DecodeParams<T>{q->get(), out->get(), lse->get(), lengths->get(), table->get(), rows->get(), numSplits->get(),
-                           partialOut->get(), partialLse->get(), arrivals->get(), width, static_cast<int32_t>(batch),
-                           shape.queryTokens, shape.headsQ, shape.headsKv, shape.headsQ / shape.headsKv, static_cast<int32_t>(cachePages),
-                           static_cast<float>(scale * 1.4426950408889634), shape.causal && shape.queryTokens > 1,
-                           shape.pageSize, queryRequest, queryToken, queryHead};
+  params.q = q->get();
+  params.queryRequestStride = queryRequest;
+  params.queryTokenStride = queryToken;
+  params.queryHeadStride = queryHead;
+  params.out = out->get();
+  params.lse = lse->get();
+  params.lengths = lengths->get();
+  params.blockTable = table->get();
+  params.blockTableStride = width;
+  params.schedule = rows->get();
+  params.numSplits = numSplits->get();
+  params.partialOut = partialOut->get();
+  params.partialLse = partialLse->get();
+  params.arrivals = arrivals->get();
+  params.batch = static_cast<int32_t>(batch);
+  params.queryTokens = shape.queryTokens;
+  params.headsQ = shape.headsQ;
+  params.headsKv = shape.headsKv;
+  params.headsPerKv = shape.headsQ / shape.headsKv;
+  params.pages = static_cast<int32_t>(cachePages);
+  params.pageSize = shape.pageSize;
+  params.scaleLog2 = static_cast<float>(scale * 1.4426950408889634);
+  params.causal = shape.causal && shape.queryTokens > 1;
   params.headDim = shape.headDim;
   params.rowBlock = rowBlock;
   const QueryBox box = rowBlock == 0 ? manyRowsQueryBox : fewRowsQueryBox(rowBlock, shape.headDim);

@@ -18,42 +18,43 @@ constexpr int tileBytes = pageTokens * tileColumns * 2;
 /** Arguments of a dense decode kernel; device pointers. T is the 16-bit type of queries, cache and output. */
 template <class T>
 struct DecodeParams {
-  const T* q;                  ///< [batch, queryTokens, headsQ, 576], strides below, rows 16-byte aligned
-  T* out;                      ///< [batch, queryTokens, headsQ, 512]
-  float* lse;                  ///< [batch, headsQ, queryTokens], natural log
+  // The first 64 bytes are one line of the constant cache: all that stands between a CTA's start and its first page.
+  const ScheduleRow* schedule; ///< [gridDim.x]
   const int32_t* lengths;      ///< [batch]
   const int32_t* blockTable;   ///< [batch, blockTableStride]
-  const ScheduleRow* schedule; ///< [gridDim.x]
   const int32_t* numSplits;    ///< [batch + 1]
-  float* partialOut;           ///< of T: [splits, headsKv, rows, 512]; few-rows: in blocks of N rows, see FewRowsMerge
-  float* partialLse;           ///< of all splits and rows, base 2: see Combine::lseOf, few-rows: FewRowsMerge::lseOf
-  uint32_t* arrivals;          ///< [batch, headsKv, row blocks], 0 before and after each launch
   int32_t blockTableStride;
-  int32_t batch;
-  int32_t queryTokens;
-  int32_t headsQ;
-  int32_t headsKv;
-  int32_t headsPerKv;  ///< headsQ / headsKv
-  int32_t pages;  ///< of the cache
-  float scaleLog2;  ///< softmax scale · log2 e
-  bool causal;
   int32_t pageSize;  ///< tokens per page of the cache: 16, 32 or a multiple of 64; the schedule counts pages of 64
+  int32_t pages;     ///< of the cache
+  /** Most tokens that a request's row of the table has room for. */
+  int32_t mostTokens = INT32_MAX - pageTokens;
+  /** Most blocks of 64 tokens of a request, whatever its length: those of a split that is a request of its own. */
+  int32_t mostPages = INT32_MAX;
+  int32_t headsPerKv;  ///< headsQ / headsKv
+  int32_t headsQ;
+  int32_t queryTokens;
+  /** Whose queries a request has, where requests are splits of a batch-invariant step; null: its own. */
+  const int32_t* queryOf = nullptr; ///< [batch]
+  const T* q;                  ///< [batch, queryTokens, headsQ, 576], strides below, rows 16-byte aligned
   int64_t queryRequestStride;  ///< of q, in elements
   int64_t queryTokenStride;
   int64_t queryHeadStride;
-  /** Whose queries a request has, where requests are splits of a batch-invariant step; null: its own. */
-  const int32_t* queryOf = nullptr; ///< [batch]
-  /** Most blocks of 64 tokens of a request, whatever its length: those of such a split. */
-  int32_t mostPages = INT32_MAX;
-  /** Most tokens that a request's row of the table has room for. */
-  int32_t mostTokens = INT32_MAX - pageTokens;
+  float scaleLog2;  ///< softmax scale · log2 e
+  bool causal;
+  bool hasQueryMap = false;
+  int32_t batch;
+  int32_t headsKv;
+  T* out;                ///< [batch, queryTokens, headsQ, 512]
+  float* lse;            ///< [batch, headsQ, queryTokens], natural log
+  float* partialOut;     ///< of T: [splits, headsKv, rows, 512]; few-rows: in blocks of N rows, see FewRowsMerge
+  float* partialLse;     ///< of all splits and rows, base 2: see Combine::lseOf, few-rows: FewRowsMerge::lseOf
+  uint32_t* arrivals;    ///< [batch, headsKv, row blocks], 0 before and after each launch
   int32_t headDim = queryDim;  ///< of q and the cache: 576, for few-rows also 512
   int32_t rowBlock = 0;  ///< of few-rows: query rows per CTA
-  /** Boxes of a CTA's rows of q, as the kernel's QueryBox says; only where `hasQueryMap`. */
-  CUtensorMap queryMap{};
-  bool hasQueryMap = false;
   /** Of the last queryTokens keys, which ones a query token sees: bit t % 32 of word t / 32 of its row; null: as `causal` says. */
   const int32_t* treeMask = nullptr;  ///< [batch, queryTokens, ceil(queryTokens / 32)]
+  /** Boxes of a CTA's rows of q, as the kernel's QueryBox says; only where `hasQueryMap`. */
+  CUtensorMap queryMap{};
 
   /**
    * Whether CTAs wait for one another, as those of a split request do: the launch must fail rather than leave some of them queued.
