@@ -12,23 +12,28 @@ namespace polymla {
 /**
  * Merges the splits of one request, each of the request's CTAs its share, once all of them have written theirs.
  *
- * The shares are runs of units, what a warp copies at once of one row. A CTA's share of all splits is at most as large as one split
+ * A split's part is rounded to T, in units of 8 rows × 32 dims as the threads hold them that multiply values: of row lane / 4 two dims
+ * in each of four blocks of 8. Shares are runs of units. A CTA's share of all splits is at most as large as one split
  * and a unit per split: it is copied into shared memory as a whole, all of it in flight at once, behind the few lse that it
  * takes. A lane reads what it has copied itself. Sums run in a fixed order.
  */
 template <class T, int Rows>
 struct Combine {
   static constexpr int warps = 8;
+  static constexpr int threads = 32 * warps;
   static constexpr int laneValues = 16 / sizeof(T);
-  static constexpr int unitValues = 32 * laneValues;
-  static constexpr int unitsPerRow = valueDim / unitValues;
+  static constexpr int unitRows = 8;
+  static constexpr int unitDims = 32;
+  static constexpr int unitValues = unitRows * unitDims;
+  /** Of the same rows. */
+  static constexpr int rowUnits = valueDim / unitDims;
   static constexpr int maxSplits = 160;
 
   struct Shared {
     /** Of a warp: its units and splits of a request make at most 32 pairs, whatever the number of splits. */
     uint4 parts[warps][32][32];
-    /** [row of this CTA's share][split]: a share of 1 / splits of the rows starts and ends inside a row. */
-    float weights[Rows + 2 * maxSplits];
+    /** [row of this CTA's share][split], an odd number of floats a row: 8 rows are read at once, each in a bank of its own. */
+    float weights[2 * unitRows * (maxSplits + 1)];
     float sums[warps][laneValues][32];
   };
 
@@ -44,6 +49,12 @@ struct Combine {
     return params.partialLse + piece.firstSplit * params.headsKv * rows + (kvHead * rows + row) * piece.splits;
   }
 
+  /** Where a unit of a split is, of a row block and KV head. */
+  static __device__ __forceinline__ T* unitOf(const DecodeParams<T>& params, int split, int kvHead, int rowBlock, int unit) {
+    const int64_t part = (static_cast<int64_t>(split) * params.headsKv + kvHead) * gridDim.y + rowBlock;
+    return reinterpret_cast<T*>(params.partialOut) + part * (Rows * valueDim) + unit * unitValues + threadIdx.x % 32 * laneValues;
+  }
+
   /**
    * By 8 warps, for which `barrier` is. A warp takes every 8th unit; where there are fewer units than warps, 2, 4 or 8 warps
    * share one and take every so-many-th split of it.
@@ -53,10 +64,11 @@ struct Combine {
    */
   template <class Barrier>
   __device__ __forceinline__ void run(Shared& shared, int rowCount, const Arrival& arrival, Barrier&& barrier) const {
-    const int units = rowCount * unitsPerRow;
+    const int units = (rowCount + unitRows - 1) / unitRows * rowUnits;
     const int begin = units * piece.split / piece.splits;
     const int share = units * (piece.split + 1) / piece.splits - begin;
-    const int firstRow = begin / unitsPerRow;
+    const int firstRow = begin / rowUnits * unitRows;
+    const int pitch = piece.splits | 1;
     const int warp = threadIdx.x / 32;
     const int lane = threadIdx.x % 32;
     const int columnsLog2 = (share > 1) + (share > 2) + (share > 4);
@@ -65,12 +77,11 @@ struct Combine {
     const int ways = warps >> columnsLog2;
 
     uint4* mine = &shared.parts[warp][0][lane];
-    const int64_t stride = static_cast<int64_t>(params.headsKv) * params.rows() * valueDim;
-    const T* source = reinterpret_cast<const T*>(params.partialOut) +
-                      params.partialRow(piece.slot() - piece.split + way, kvHead, rowBegin) * valueDim +
-                      (begin + column) * unitValues + lane * laneValues;
-    RowWeights ofRow = weightsOf(firstRow, (begin + share + unitsPerRow - 1) / unitsPerRow);
-    T* const out = params.out + params.firstRow(piece.request, kvHead) * valueDim + lane * laneValues;
+    const int64_t stride = static_cast<int64_t>(params.headsKv) * gridDim.y * (Rows * valueDim);
+    const T* source = unitOf(params, piece.firstSplit + way, kvHead, rowBegin / Rows, begin + column);
+    const int endRow = min((begin + share + rowUnits - 1) / rowUnits * unitRows, rowCount);
+    RowWeights ofRow = weightsOf(firstRow, endRow);
+    T* const out = params.out + params.firstRow(piece.request, kvHead) * valueDim + lane % 4 * laneValues;
     // Computed here: there is time while the others finish.
     asm volatile("" : "+l"(source), "+l"(ofRow.source));
     if (threadIdx.x == 0) arrival.wait();
@@ -85,7 +96,13 @@ struct Combine {
         ptx::copyAsync16(mine, next, true);
       }
     }
-    weigh(shared.weights, firstRow, ofRow);
+    weigh(shared.weights, firstRow, pitch, ofRow);
+#pragma unroll 1
+    for (int row = firstRow + threads / ofRow.lanes; row < endRow; row += threads / ofRow.lanes) {
+      ofRow = weightsOf(row, endRow);
+      loadLse(ofRow);
+      weigh(shared.weights, firstRow, pitch, ofRow);
+    }
     ptx::waitCopies();
     barrier();
 
@@ -93,8 +110,8 @@ struct Combine {
 #pragma unroll 1
     for (int unit = column; unit < share || ways > 1; unit += warps) {
       float sum[laneValues] = {};
-      const int row = (begin + unit) / unitsPerRow;
-      const float* weight = shared.weights + (row - firstRow) * piece.splits + way;
+      const int row = (begin + unit) / rowUnits * unitRows + lane / 4;
+      const float* weight = shared.weights + (row - firstRow) * pitch + way;
 #pragma unroll 4
       for (int split = way; unit < share && split < piece.splits; split += ways, weight += ways, mine += 32) {
         const uint32_t pairs[4] = {mine->x, mine->y, mine->z, mine->w};
@@ -116,9 +133,15 @@ struct Combine {
           for (int i = 0; i < laneValues; i++) sum[i] += shared.sums[warp + (other << columnsLog2)][i][lane];
         }
       }
-      *reinterpret_cast<uint4*>(out + static_cast<int64_t>(places[row].out) * valueDim + (begin + unit) % unitsPerRow * unitValues) =
-          make_uint4(ptx::pack<T>(sum[0], sum[1]), ptx::pack<T>(sum[2], sum[3]), ptx::pack<T>(sum[4], sum[5]),
-                     ptx::pack<T>(sum[6], sum[7]));
+      uint32_t pairs[4];
+#pragma unroll
+      for (int i = 0; i < 4; i++) pairs[i] = ptx::pack<T>(sum[2 * i], sum[2 * i + 1]);
+      // Then a lane has all dims of its own block.
+      ptx::transposeQuad(pairs);
+      if (row < rowCount) {
+        *reinterpret_cast<uint4*>(out + static_cast<int64_t>(places[row].out) * valueDim + (begin + unit) % rowUnits * unitDims) =
+            make_uint4(pairs[0], pairs[1], pairs[2], pairs[3]);
+      }
       if (ways > 1) break;
     }
     // The next request's parts will lie in the same place.
@@ -136,7 +159,7 @@ struct Combine {
     int lanes;  ///< of a row
   };
 
-  /** There are enough lanes for all rows of the share at once. */
+  /** Of as many rows from `firstRow` on as there are lanes for. */
   __device__ __forceinline__ RowWeights weightsOf(int firstRow, int endRow) const {
     const int lanesLog2 = min(5, 32 - __clz(piece.splits - 1));
     RowWeights lse;
@@ -156,7 +179,7 @@ struct Combine {
   }
 
   /** Normalised weights of all splits; writes lse. CTAs that share a row write the same value. */
-  __device__ __forceinline__ void weigh(float* weights, int firstRow, RowWeights lse) const {
+  __device__ __forceinline__ void weigh(float* weights, int firstRow, int pitch, RowWeights lse) const {
     constexpr float ln2 = 0.693147180559945309f;
     float max = -INFINITY;
 #pragma unroll
@@ -172,7 +195,7 @@ struct Combine {
 #pragma unroll
     for (int i = 0; i < RowWeights::perLane; i++) {
       const int split = lse.split + i * 32;
-      if (split < piece.splits) weights[(lse.row - firstRow) * piece.splits + split] = lse.values[i] * norm;
+      if (split < piece.splits) weights[(lse.row - firstRow) * pitch + split] = lse.values[i] * norm;
     }
     if (lse.split == 0) {
       params.lse[params.firstLse(piece.request, kvHead) + places[lse.row].lse] =

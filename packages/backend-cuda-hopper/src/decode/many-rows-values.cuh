@@ -100,32 +100,32 @@ struct ManyRowsValues : ManyRows<T> {
     ptx::arriveWarp(shared.scoreEmpty[score.slot]);
   }
 
-  /** Writes this group's columns of O, to the output or as a split: 16 bytes a lane, whole sectors a quad. */
+  /** Writes this group's columns of O, 16 bytes a lane: to the output whole sectors a quad, or as units of a split. */
   template <int group>
   static __device__ __forceinline__ void write(const DecodeParams<T>& params, const Shared& shared, const Piece& piece,
                                                const float (&norm)[2], const Output& o) {
-    constexpr int quadColumns = 32;
-    constexpr int boxQuads = boxTiles * tileColumns / quadColumns;
+    constexpr int boxQuads = boxTiles * tileColumns / Merge::unitDims;
 #pragma unroll
     for (int row = 0; row < 2; row++) {
       const int place = firstRow() + 8 * row;
       const bool present = rowBegin() + place < params.rows();
-      const int64_t split = params.partialRow(piece.slot(), blockIdx.z, rowBegin() + place);
-      const int64_t whole = params.firstRow(piece.request, blockIdx.z) + shared.places[place].out;
+      T* const to = piece.isSplit
+                        ? Merge::unitOf(params, piece.slot(), blockIdx.z, blockIdx.y, place / Merge::unitRows * Merge::rowUnits)
+                        : params.out + (params.firstRow(piece.request, blockIdx.z) + shared.places[place].out) * valueDim + threadIdx.x % 4 * 8;
+      const int step = piece.isSplit ? Merge::unitValues : Merge::unitDims;
 #pragma unroll
       for (int index = 0; index < groupBoxes * boxQuads; index++) {
-        // Of this lane: 2 columns of each of 4 blocks of 8. After the exchange: all columns of its own block.
+        // Of this lane: 2 columns of each of 4 blocks of 8.
         const float* d = o[index / boxQuads] + index % boxQuads * 16 + 2 * row;
-        const int column = boxOf(group, index / boxQuads) * boxTiles * tileColumns + index % boxQuads * quadColumns + threadIdx.x % 4 * 8;
         uint32_t pairs[4];
 #pragma unroll
         for (int block = 0; block < 4; block++) {
           pairs[block] = ptx::pack<T>(d[4 * block] * norm[row], d[4 * block + 1] * norm[row]);
         }
-        ptx::transposeQuad(pairs);
-        // Chosen for each: one pointer for all would be in registers that O needs.
-        T* const out = piece.isSplit ? reinterpret_cast<T*>(params.partialOut) + split * valueDim : params.out + whole * valueDim;
-        if (present) *reinterpret_cast<uint4*>(out + column) = make_uint4(pairs[0], pairs[1], pairs[2], pairs[3]);
+        // Then it has all columns of its own block.
+        if (!piece.isSplit) ptx::transposeQuad(pairs);
+        const int quad = boxOf(group, index / boxQuads) * boxQuads + index % boxQuads;
+        if (present) *reinterpret_cast<uint4*>(to + quad * step) = make_uint4(pairs[0], pairs[1], pairs[2], pairs[3]);
       }
     }
   }

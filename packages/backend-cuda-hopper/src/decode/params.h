@@ -46,7 +46,7 @@ struct DecodeParams {
   int32_t headsKv;
   T* out;                ///< [batch, queryTokens, headsQ, 512]
   float* lse;            ///< [batch, headsQ, queryTokens], natural log
-  float* partialOut;     ///< of T: [splits, headsKv, rows, 512]; few-rows: in blocks of N rows, see FewRowsMerge
+  float* partialOut;     ///< of T: parts of splits, KV heads and row blocks, see Combine and FewRowsMerge
   float* partialLse;     ///< of all splits and rows, base 2: see Combine::lseOf, few-rows: FewRowsMerge::lseOf
   uint32_t* arrivals;    ///< [batch, headsKv, row blocks], 0 before and after each launch
   int32_t headDim = queryDim;  ///< of q and the cache: 576, for few-rows also 512
@@ -88,10 +88,6 @@ struct DecodeParams {
   /** The same in lse. */
   __device__ int64_t firstLse(int request, int kvHead) const {
     return (static_cast<int64_t>(request) * headsQ + kvHead * headsPerKv) * queryTokens;
-  }
-  /** Place of a row of a split in partialOut, in rows of 512. */
-  __device__ int64_t partialRow(int split, int kvHead, int row) const {
-    return (static_cast<int64_t>(split) * headsKv + kvHead) * rows() + row;
   }
   /** Mask row of a query token; only with a tree mask. */
   __device__ const int32_t* treeRow(int request, int token) const {
