@@ -45,12 +45,12 @@ Times timeCall(const std::function<void()>& call) {
   return {(times[9] + times[10]) / 2, times.front(), times.back()};
 }
 
-template <class Ring>
 Times timeStreaming(const Problem& problem, const Buffer<int32_t>& ids, int sms) {
+  using Ring = PageRing<pageTiles>;
   void (*kernel)(CUtensorMap, const int32_t*, int, int) = bench::streamPages<Ring>;
   constexpr int bytes = Ring::bytes + 1024;
   POLYMLA_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes));
-  const CUtensorMap map = cacheTensorMap(problem.cacheShape, pageTokens, pageTiles / Ring::boxes);
+  const CUtensorMap map = cacheGroupMap(problem.cacheShape, pageTokens);
   const int count = static_cast<int>(ids.count());
   return timeCall([&] {
     kernel<<<std::min(count, sms), 64, bytes>>>(map, ids.get(), count, problem.params.pages);
@@ -81,8 +81,8 @@ int main(int argc, char** argv) {
   const int rowBlock = argc > 5 ? std::atoi(argv[5]) : -1;
   cudaDeviceProp device;
   POLYMLA_CUDA(cudaGetDeviceProperties(&device, 0));
-  std::printf("overhead %d; times in us; stream: pages into shared memory and nothing else, boxes of 9 and of 3 tiles\n", overhead);
-  std::printf("   b s_q    s_k h_q | FlashMLA     FA3 |    ours     min     max | anchor/ours TFLOP/s | stream9 stream3 ours/stream |    fp16\n");
+  std::printf("overhead %d; times in us; stream: pages into shared memory and nothing else\n", overhead);
+  std::printf("   b s_q    s_k h_q | FlashMLA     FA3 |    ours     min     max | anchor/ours TFLOP/s |  stream ours/stream |    fp16\n");
   std::ifstream file(argv[1]);
   std::string line;
   while (std::getline(file, line)) {
@@ -101,12 +101,10 @@ int main(int argc, char** argv) {
     const ProblemOf<__half> half(shape, 7, fullPartitions(shape, device.multiProcessorCount), overhead);
     const Times fp16 = timeCall([&] { half.launch(); });
     const double flop = 2.0 * shape.rows() * std::accumulate(shape.lengths.begin(), shape.lengths.end(), 0.0) * (queryDim + valueDim);
-    const Times stream9 = timeStreaming<PageRing<9, 2>>(problem, ids, device.multiProcessorCount);
-    const Times stream3 = timeStreaming<PageRing<3, 6>>(problem, ids, device.multiProcessorCount);
-    const float floor = std::min(stream9.median, stream3.median);
-    std::printf("%4d %3d %6d %3d | %8.2f %7.2f | %7.2f %7.2f %7.2f | %11.3f %7.1f | %7.2f %7.2f %11.3f | %7.2f%s\n", batch, queryTokens,
+    const Times stream = timeStreaming(problem, ids, device.multiProcessorCount);
+    std::printf("%4d %3d %6d %3d | %8.2f %7.2f | %7.2f %7.2f %7.2f | %11.3f %7.1f | %7.2f %11.3f | %7.2f%s\n", batch, queryTokens,
                 length, headsQ, flashMla, fa3, ours.median, ours.min, ours.max, std::min(flashMla, fa3) / ours.median, flop / ours.median * 1e-6,
-                stream9.median, stream3.median, ours.median / floor, fp16.median, varlen ? causal ? " varlen causal" : " varlen" : "");
+                stream.median, ours.median / stream.median, fp16.median, varlen ? causal ? " varlen causal" : " varlen" : "");
     std::fflush(stdout);
   }
   return 0;

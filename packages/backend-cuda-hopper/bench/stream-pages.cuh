@@ -34,14 +34,13 @@ __global__ void __launch_bounds__(64, 1)
       upcoming = base + 32 + lane < end ? ids[base + 32 + lane] : 0;
       for (int index = 0; index < min(32, end - base); index++) {
         const int id = __shfl_sync(~0u, mine, index);
-        Ring::load(shared.ring, shared.barriers, page, &cacheMap, policy, id, 0, 0, pages);
+        Ring::load(shared.ring, shared.barriers, page, &cacheMap, policy, 0, id, 0, 0, pages);
         page.nextPage();
       }
     }
   } else if (lane == 0) {
     for (int index = begin; index < end; index++) {
-#pragma unroll
-      for (int box = 0; box < Ring::boxes; box++) Ring::waitFull(shared.barriers, page, box);
+      Ring::waitFull(shared.barriers, page);
       Ring::release(shared.barriers, page);
       page.nextPage();
     }

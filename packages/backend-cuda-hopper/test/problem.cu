@@ -114,7 +114,7 @@ ProblemOf<T>::ProblemOf(const Shape& shape_, uint32_t seed, int partitions, int 
 
   // Gaps of 16 bytes and more, which keep rows 16-byte aligned.
   const int64_t gap = shape.strided ? 8 : 0;
-  const int64_t keyHead = shape.headDim + gap;
+  const int64_t keyHead = shape.headDim;
   const int64_t keyToken = shape.headsKv * keyHead + gap;
   const int64_t keyPage = shape.pageSize * keyToken + 3 * gap;
   const int64_t queryHead = shape.headDim + gap;

@@ -51,34 +51,30 @@ struct FewRowsConsume : FewRows<T, N, HeadDim> {
     }
   }
 
-  /**
-   * This group's part of Sᵀ, into shared.scores: half of the tiles of every box, of three tiles the first or the last and
-   * half of the middle one, so that both groups follow the tiles as they come.
-   */
+  /** This group's part of Sᵀ, into shared.scores: half of the tiles, of nine tiles half of the middle one. */
   static __device__ __forceinline__ void multiplyScores(Shared& shared, const Cursor& page, int group) {
-    static_assert(Ring::boxTiles == 3 || Ring::boxTiles == 4);
-    constexpr bool sharesMiddle = Ring::boxTiles == 3;
+    constexpr int whole = Base::tiles / 2;  ///< tiles of a group
+    constexpr int wholeSteps = whole * 4;
+    constexpr int steps = Base::tiles * 2;
+    const int outer = group * (Base::tiles - whole);
+    const uint32_t half = group * 2 * ptx::stepBytes;
+    const uint64_t k[2] = {Ring::operand(shared.ring, page, outer), ptx::advance(Ring::operand(shared.ring, page, whole), half)};
+    const uint64_t q[2] = {ptx::swizzledOperand(ptx::sharedAddress(shared.q + outer * queryTileBytes)),
+                           ptx::swizzledOperand(ptx::sharedAddress(shared.q + whole * queryTileBytes + half))};
     // Two chains of accumulation: one alone waits for its own results at this small a width.
     float s[2][N / 2] = {};
+    Ring::waitFull(shared.barriers, page);
+    for (auto& chain : s) ptx::pinAccumulators(chain);
+    ptx::mmaFence();
 #pragma unroll
-    for (int first = 0; first < Base::tiles; first += Ring::boxTiles) {
-      const int outer = first + 2 * group;
-      const int inner = sharesMiddle ? first + 1 : outer + 1;
-      const uint32_t half = sharesMiddle ? group * 2 * ptx::stepBytes : 0;
-      const uint64_t k[2] = {ptx::swizzledOperand(ptx::sharedAddress(Ring::tile(shared.ring, page, outer))),
-                             ptx::swizzledOperand(ptx::sharedAddress(Ring::tile(shared.ring, page, inner) + half))};
-      const uint64_t q[2] = {ptx::swizzledOperand(ptx::sharedAddress(shared.q + outer * queryTileBytes)),
-                             ptx::swizzledOperand(ptx::sharedAddress(shared.q + inner * queryTileBytes + half))};
-      Ring::waitFull(shared.barriers, page, first / Ring::boxTiles);
-      for (auto& chain : s) ptx::pinAccumulators(chain);
-      ptx::mmaFence();
-#pragma unroll
-      for (int step = 0; step < Ring::boxTiles * 2; step++) {
-        const uint32_t bytes = step % 4 * ptx::stepBytes;
-        ptx::mma<T, N, false, false>(s[step % 2], ptx::advance(k[step / 4], bytes), ptx::advance(q[step / 4], bytes));
-      }
-      ptx::mmaCommit();
+    for (int step = 0; step < steps; step++) {
+      const int part = step / wholeSteps;
+      const int tile = step % wholeSteps / 4;
+      const uint32_t bytes = step % 4 * ptx::stepBytes;
+      ptx::mma<T, N, false, false>(s[step % 2], ptx::advance(k[part], tile * Ring::tileGroupBytes + bytes),
+                                   ptx::advance(q[part], tile * queryTileBytes + bytes));
     }
+    ptx::mmaCommit();
     ptx::mmaWait<0>();
     for (auto& chain : s) ptx::pinAccumulators(chain);
 
@@ -159,19 +155,6 @@ struct FewRowsConsume : FewRows<T, N, HeadDim> {
     }
   }
 
-  /** Zeroes this group's value columns from row `tokens` on: what lies there may be NaN, and 0 · NaN is NaN. */
-  static __device__ __forceinline__ void clearTail(Shared& shared, const Cursor& page, int group, int tokens) {
-    const int chunks = (pageTokens - tokens) * 8;
-#pragma unroll 1
-    for (int index = 0; index < groupTiles; index++) {
-      uint4* rows = reinterpret_cast<uint4*>(Ring::tile(shared.ring, page, group * groupTiles + index)) + tokens * 8;
-#pragma unroll 1
-      for (int chunk = threadIdx.x % groupThreads; chunk < chunks; chunk += groupThreads) {
-        rows[chunk] = make_uint4(0, 0, 0, 0);
-      }
-    }
-  }
-
   /** O := O · rescale + Vᵀ·Pᵀ of this group's columns. */
   static __device__ __forceinline__ void multiplyValues(Shared& shared, const Cursor& page, int group,
                                                         float (&o)[groupTiles][N / 2]) {
@@ -194,7 +177,7 @@ struct FewRowsConsume : FewRows<T, N, HeadDim> {
     uint64_t v[groupTiles];
 #pragma unroll
     for (int tile = 0; tile < groupTiles; tile++) {
-      v[tile] = ptx::swizzledOperand(ptx::sharedAddress(Ring::tile(shared.ring, page, group * groupTiles + tile)));
+      v[tile] = Ring::operand(shared.ring, page, group * groupTiles + tile);
       ptx::pinAccumulators(o[tile]);
     }
     ptx::mmaFence();
@@ -202,7 +185,7 @@ struct FewRowsConsume : FewRows<T, N, HeadDim> {
     for (int step = 0; step < pageTokens / ptx::mmaDepth; step++) {
 #pragma unroll
       for (int tile = 0; tile < groupTiles; tile++) {
-        ptx::mma<T, N, true, false>(o[tile], ptx::advance(v[tile], step * ptx::stepBytesTransposed),
+        ptx::mma<T, N, true, false>(o[tile], ptx::advance(v[tile], step * Ring::tokenStepBytes),
                                     ptx::advance(p, step * ptx::stepBytes));
       }
     }
@@ -284,7 +267,10 @@ struct FewRowsConsume : FewRows<T, N, HeadDim> {
           hideBranches(shared, state, params.treeRow(piece.request, place.token), params.queryTokens, firstBit);
         }
         softmaxPage(shared, state, params.scaleLog2, visible - begin, existing);
-        if (piece.length - begin < pageTokens) clearTail(shared, page, group, piece.length - begin);
+        if (piece.length - begin < pageTokens) {
+          Ring::template clearTail<groupTiles, groupThreads>(shared.ring, page, group * groupTiles, piece.length - begin,
+                                                             threadIdx.x % groupThreads);
+        }
         ptx::fenceAsyncProxy();
         syncConsumers();
         multiplyValues(shared, page, group, o);
@@ -301,7 +287,7 @@ struct FewRowsConsume : FewRows<T, N, HeadDim> {
       for (int block = 0; block < Merge::rowBlocks; block++) {
         factors[block] = *reinterpret_cast<const float2*>(shared.norm + block * 8 + threadIdx.x % 4 * 2);
       }
-      merge.store(piece, o, factors);
+      merge.store(piece, o, factors, syncConsumers);
       last = piece;
     });
 

@@ -6,6 +6,9 @@
 
 namespace polymla {
 
+/** What a page of the cache is of the 64 tokens that are multiplied at once. */
+enum class PageForm { one, several, part };
+
 /** The warp of the few-rows kernel that streams pages. */
 template <class T, int N, int HeadDim>
 struct FewRowsFeed : FewRows<T, N, HeadDim> {
@@ -34,35 +37,34 @@ struct FewRowsFeed : FewRows<T, N, HeadDim> {
   };
 
   /** Of the number of pages that hold 64 tokens: 2, 1 or 0. */
+  template <PageForm Form>
   static __device__ __forceinline__ int partsLog2(const DecodeParams<T>& params) {
-    return (params.pageSize < 64) + (params.pageSize < 32);
+    return Form == PageForm::part ? 1 + (params.pageSize < 32) : 0;
   }
 
+  template <PageForm Form>
   static __device__ __forceinline__ Batch fetch(const DecodeParams<T>& params, int request, int begin) {
-    int entry = (begin << partsLog2(params)) + threadIdx.x % 32;
-    if (__builtin_expect(params.pageSize > pageTokens, 0)) entry /= params.pageSize / pageTokens;
+    int entry = (begin << partsLog2<Form>(params)) + threadIdx.x % 32;
+    if (Form == PageForm::several) entry /= params.pageSize / pageTokens;
     const int32_t* table = params.blockTable + static_cast<int64_t>(request) * params.blockTableStride;
     return {request, begin, params.lengths[request], entry < params.blockTableStride ? table[entry] : -1};
   }
 
   /** Block `index` of the batch. */
+  template <PageForm Form>
   static __device__ __forceinline__ void load(const CUtensorMap* map, const DecodeParams<T>& params, Shared& shared,
                                               const Cursor& page, uint64_t policy, const Batch& batch, int index) {
-    const int lane = threadIdx.x % 32;
-    if (__builtin_expect(params.pageSize >= pageTokens, 1)) {
-      const int id = __shfl_sync(~0u, batch.id, index);
-      int token = 0;
-      if (__builtin_expect(params.pageSize > pageTokens, 0)) {
-        token = (batch.begin + index) % (params.pageSize / pageTokens) * pageTokens;
-      }
-      Ring::load(shared.ring, shared.barriers, page, map, policy, id, token, blockIdx.z, params.pages);
-    } else {
-      const int log2 = partsLog2(params);
-      const int part = (index << log2) + (lane << log2) / 4;
-      const int id = __shfl_sync(~0u, batch.id, part);
-      const bool inside = ((batch.begin << log2) + part) * params.pageSize < params.lengthFrom(batch.stored);
-      Ring::loadParts(shared.ring, shared.barriers, page, map, policy, 1 << log2, inside ? id : -1, blockIdx.z, params.pages);
+    const int log2 = partsLog2<Form>(params);
+    const int quarter = threadIdx.x % 4;
+    const int part = (index << log2) + (Form == PageForm::part ? (quarter << log2) / 4 : 0);
+    int id = __shfl_sync(~0u, batch.id, part);
+    int group = 0;
+    if (Form == PageForm::several) {
+      group = (batch.begin + index) % (params.pageSize / pageTokens) * (pageTokens / cacheGroupTokens);
     }
+    // Entries past the length are not the request's.
+    if (Form == PageForm::part && ((batch.begin << log2) + part) * params.pageSize >= params.lengthFrom(batch.stored)) id = -1;
+    Ring::load(shared.ring, shared.barriers, page, map, policy, log2, id, group, blockIdx.z, params.pages);
   }
 
   static __device__ void produce(const CUtensorMap* map, const DecodeParams<T>& params, Shared& shared) {
@@ -71,12 +73,27 @@ struct FewRowsFeed : FewRows<T, N, HeadDim> {
     ptx::awaitEarlierKernels();
     const ScheduleRow row = params.schedule[blockIdx.x];
     Base::awaitBarriers();
-    const int blocks = 32 >> partsLog2(params);
+    // Copies of their own, so that the usual form has no code of the others on its way.
+    if (params.pageSize == pageTokens) {
+      stream<PageForm::one>(map, params, shared, row);
+    } else if (params.pageSize > pageTokens) {
+      stream<PageForm::several>(map, params, shared, row);
+    } else {
+      stream<PageForm::part>(map, params, shared, row);
+    }
+    ptx::allowNextKernel();
+  }
+
+ private:
+  template <PageForm Form>
+  static __device__ __forceinline__ void stream(const CUtensorMap* map, const DecodeParams<T>& params, Shared& shared,
+                                                const ScheduleRow& row) {
+    const int blocks = 32 >> partsLog2<Form>(params);
     const bool brief = row.beginRequest == row.endRequest && row.endPage - row.beginPage <= briefPages;
     const uint64_t policy = ptx::cachePolicy(brief ? ptx::Keep::least : ptx::Keep::usual);
     Cursor page;
     Batch next{row.beginRequest, row.beginPage, 0, 0};
-    if (row.beginRequest <= row.endRequest) next = fetch(params, row.beginRequest, row.beginPage);
+    if (row.beginRequest <= row.endRequest) next = fetch<Form>(params, row.beginRequest, row.beginPage);
 #pragma unroll 1
     while (next.request <= row.endRequest) {
       const Batch batch = next;
@@ -85,22 +102,21 @@ struct FewRowsFeed : FewRows<T, N, HeadDim> {
 #pragma unroll 1
       for (int index = 0; index == 0 || index < count; index++) {
         if (index < count) {
-          load(map, params, shared, page, policy, batch, index);
+          load<Form>(map, params, shared, page, policy, batch, index);
           page.nextPage();
         }
         if (index > 0) continue;
         // After the first block, which nothing should delay; a batch ahead, for a load takes as long as the whole ring.
         if (batch.begin + blocks < end) {
-          next = fetch(params, batch.request, batch.begin + blocks);
+          next = fetch<Form>(params, batch.request, batch.begin + blocks);
         } else if (batch.request < row.endRequest) {
-          next = fetch(params, batch.request + 1, 0);
+          next = fetch<Form>(params, batch.request + 1, 0);
           prefetchQuery(params, batch.request + 1);
         } else {
           next.request = batch.request + 1;
         }
       }
     }
-    ptx::allowNextKernel();
   }
 };
 

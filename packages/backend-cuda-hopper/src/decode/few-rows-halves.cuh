@@ -102,21 +102,18 @@ struct FewRowsConsume<T, 64, HeadDim> : FewRows<T, 64, HeadDim> {
   static __device__ __forceinline__ void multiplyScores(Shared& shared, const Cursor& page, int group, float (&s)[values]) {
 #pragma unroll
     for (float& score : s) score = 0;
+    const uint64_t k = Ring::operand(shared.ring, page, 0);
+    const uint64_t q = ptx::swizzledOperand(ptx::sharedAddress(shared.q + group * groupQueryBytes));
+    Ring::waitFull(shared.barriers, page);
+    ptx::pinAccumulators(s);
+    ptx::mmaFence();
 #pragma unroll
-    for (int first = 0; first < Base::tiles; first += Ring::boxTiles) {
-      const uint64_t k = ptx::swizzledOperand(ptx::sharedAddress(Ring::tile(shared.ring, page, first)));
-      const uint64_t q = ptx::swizzledOperand(ptx::sharedAddress(shared.q + group * groupQueryBytes + first * queryTileBytes));
-      Ring::waitFull(shared.barriers, page, first / Ring::boxTiles);
-      ptx::pinAccumulators(s);
-      ptx::mmaFence();
-#pragma unroll
-      for (int step = 0; step < Ring::boxTiles * 4; step++) {
-        const uint32_t bytes = step % 4 * ptx::stepBytes;
-        ptx::mma<T, groupRows, false, false>(s, ptx::advance(k, step / 4 * tileBytes + bytes),
-                                             ptx::advance(q, step / 4 * queryTileBytes + bytes));
-      }
-      ptx::mmaCommit();
+    for (int step = 0; step < Base::tiles * 4; step++) {
+      const uint32_t bytes = step % 4 * ptx::stepBytes;
+      ptx::mma<T, groupRows, false, false>(s, ptx::advance(k, step / 4 * Ring::tileGroupBytes + bytes),
+                                           ptx::advance(q, step / 4 * queryTileBytes + bytes));
     }
+    ptx::mmaCommit();
     ptx::mmaWait<0>();
     ptx::pinAccumulators(s);
   }
@@ -212,18 +209,6 @@ struct FewRowsConsume<T, 64, HeadDim> : FewRows<T, 64, HeadDim> {
     }
   }
 
-  /** Zeroes values from token `tokens` on: what lies there may be NaN, and 0 · NaN is NaN. Each group for itself. */
-  static __device__ __forceinline__ void clearTail(Shared& shared, const Cursor& page, int tokens) {
-#pragma unroll 1
-    for (int tile = 0; tile < groupTiles; tile++) {
-      uint4* rows = reinterpret_cast<uint4*>(Ring::tile(shared.ring, page, tile)) + tokens * 8;
-#pragma unroll 1
-      for (int chunk = threadIdx.x % groupThreads; chunk < (pageTokens - tokens) * 8; chunk += groupThreads) {
-        rows[chunk] = make_uint4(0, 0, 0, 0);
-      }
-    }
-  }
-
   /** O := O + Vᵀ·Pᵀ of the group's rows. */
   static __device__ __forceinline__ void multiplyValues(Shared& shared, const Cursor& page, int group,
                                                         float (&o)[groupTiles][values]) {
@@ -232,10 +217,10 @@ struct FewRowsConsume<T, 64, HeadDim> : FewRows<T, 64, HeadDim> {
     ptx::mmaFence();
 #pragma unroll
     for (int tile = 0; tile < groupTiles; tile++) {
-      const uint64_t v = ptx::swizzledOperand(ptx::sharedAddress(Ring::tile(shared.ring, page, tile)));
+      const uint64_t v = Ring::operand(shared.ring, page, tile);
 #pragma unroll
       for (int step = 0; step < pageTokens / ptx::mmaDepth; step++) {
-        ptx::mma<T, groupRows, true, false>(o[tile], ptx::advance(v, step * ptx::stepBytesTransposed),
+        ptx::mma<T, groupRows, true, false>(o[tile], ptx::advance(v, step * Ring::tokenStepBytes),
                                             ptx::advance(p, step * ptx::stepBytes));
       }
     }
@@ -321,7 +306,10 @@ struct FewRowsConsume<T, 64, HeadDim> : FewRows<T, 64, HeadDim> {
         const uint32_t existing = __shfl_sync(~0u, threadIdx.x % 32 == 0 ? shared.barriers.present[page.slot] : 0, 0);
         const int begin = index * pageTokens;
         if (begin + pageTokens > plain || existing != 15) hide(params, shared, piece, group, begin, existing, s);
-        if (piece.length - begin < pageTokens) clearTail(shared, page, piece.length - begin);
+        if (piece.length - begin < pageTokens) {
+          // Each group for itself.
+          Ring::template clearTail<groupTiles, groupThreads>(shared.ring, page, 0, piece.length - begin, threadIdx.x % groupThreads);
+        }
         bool exceeds = false;
 #pragma unroll
         for (int i = 0; i < values; i++) {
@@ -353,7 +341,7 @@ struct FewRowsConsume<T, 64, HeadDim> : FewRows<T, 64, HeadDim> {
       if (piece.beginPage >= piece.endPage && goesOn) startQuery(piece.request + 1);
       float2 factors[Merge::rowBlocks];
       finishSoftmax(params, shared, merge, group, state, piece, factors);
-      merge.store(piece, o, factors);
+      merge.store(piece, o, factors, Base::syncConsumers);
       last = piece;
     }
     Base::mergeSplits(params, row, last, merge, shared);

@@ -33,8 +33,10 @@ struct FewRowsMerge {
 
   /** Per warp: its units and splits of a request make at most 20 pairs, 32 at N = 64, whatever the number of splits. */
   using Parts = uint4[warps][halves ? 32 : 24][32];
+  static constexpr int splitPitch = maxSplits + 4;
   struct Weights {
-    float ofSplits[maxSplits][N];
+    /** By row: written by lanes of as many splits, read by those of as many rows, each in a bank of its own. */
+    float ofSplits[N][splitPitch];
     float4 sums[2][warps][32];
   };
 
@@ -68,10 +70,10 @@ struct FewRowsMerge {
     return params.partialLse + static_cast<int64_t>(piece.firstSplit) * params.headsKv * gridDim.y * N + row * piece.splits;
   }
 
-  /** Every consumer warp announces what it has written; those CTAs wait that have a share of the merge. */
+  /** Once per CTA: more arrivals would wait for each other. Those CTAs wait that have a share of the merge. */
   __device__ __forceinline__ Arrival arrivalOf(const Piece& piece) const {
     const int64_t index = (static_cast<int64_t>(piece.request) * params.headsKv + blockIdx.z) * gridDim.y + blockIdx.y;
-    return {params.arrivals + index, static_cast<uint32_t>(piece.splits), warps, static_cast<uint32_t>(min(piece.splits, units))};
+    return {params.arrivals + index, static_cast<uint32_t>(piece.splits), 1, static_cast<uint32_t>(min(piece.splits, units << groupsLog2Of(piece)))};
   }
 
   /** lse of a row from its base-2 maximum and its sum; +∞ for a row that saw nothing. */
@@ -82,33 +84,43 @@ struct FewRowsMerge {
         sum > 0 ? (max + ptx::log2Fast(sum)) * ln2 : INFINITY;
   }
 
+  /** Where a lane writes what it has of a unit. */
+  struct Target {
+    T* at;      ///< null: there is no such row
+    int place;  ///< of its row
+  };
+
   /**
-   * Writes one unit to the output, by a warp: row lane / 4, in x and y dims 2 (lane % 4) … and 8 further on of the
-   * warp's 16 in one tile, in z and w of those in the next.
-   *
    * @param out of the request's KV head
    * @param unit (row block · groupTiles / 2 + pair of tiles) · warps + warp
    */
-  __device__ __forceinline__ void writeUnit(T* out, int unit, const uint4& values) const {
-    const int lane = threadIdx.x % 32;
+  __device__ __forceinline__ Target targetOf(T* out, int unit, int lane) const {
     const int warp = unit % warps;
     const int row = rowOf(unit, lane);
-    if (row >= rowCount) return;
     const int tile = (halves ? 0 : warp / 4 * groupTiles) + unit / warps % (groupTiles / 2) * 2;
     const int dim = tile * tileColumns + warp % 4 * 16 + 2 * (lane % 4);
-    T* at = out + static_cast<int64_t>(places[row].out) * valueDim + dim;
-    *reinterpret_cast<uint32_t*>(at) = values.x;
-    *reinterpret_cast<uint32_t*>(at + 8) = values.y;
-    *reinterpret_cast<uint32_t*>(at + tileColumns) = values.z;
-    *reinterpret_cast<uint32_t*>(at + tileColumns + 8) = values.w;
+    const bool exists = unit < units && row < rowCount;
+    return {exists ? out + static_cast<int64_t>(places[row].out) * valueDim + dim : nullptr, unit < units ? placeOf(unit, lane) : 0};
+  }
+
+  /** In x and y dims 2 (lane % 4) … and 8 further on of the warp's 16 in one tile, in z and w of those in the next. */
+  static __device__ __forceinline__ void write(const Target& to, const uint4& values) {
+    if (to.at == nullptr) return;
+    *reinterpret_cast<uint32_t*>(to.at) = values.x;
+    *reinterpret_cast<uint32_t*>(to.at + 8) = values.y;
+    *reinterpret_cast<uint32_t*>(to.at + tileColumns) = values.z;
+    *reinterpret_cast<uint32_t*>(to.at + tileColumns + 8) = values.w;
   }
 
   /**
    * Writes a piece's results, to the output or as a split, by all consumers: accumulators of Oᵀ, times the factors of this
    * thread's two rows in each block.
+   *
+   * @param barrier of all consumers
    */
+  template <class Barrier>
   __device__ __forceinline__ void store(const Piece& piece, const float (&o)[groupTiles][rowBlocks * 4],
-                                        const float2 (&factors)[rowBlocks]) const {
+                                        const float2 (&factors)[rowBlocks], Barrier&& barrier) const {
     uint4* part = valuesOf(piece.slot()) + threadIdx.x;
     T* out = params.out + params.firstRow(piece.request, blockIdx.z) * valueDim;
 #pragma unroll
@@ -127,36 +139,43 @@ struct FewRowsMerge {
         if (piece.isSplit) {
           part[index * threads] = unit;
         } else {
-          writeUnit(out, index * warps + threadIdx.x / 32, unit);
+          write(targetOf(out, index * warps + threadIdx.x / 32, threadIdx.x % 32), unit);
         }
       }
     }
     if (!piece.isSplit) return;
-    __syncwarp();
-    if (threadIdx.x % 32 == 0) arrivalOf(piece).arrive();
+    barrier();
+    if (threadIdx.x == 0) arrivalOf(piece).arrive();
   }
 
   /**
    * This CTA's share of the merge, by all consumers, for which `barrier` is. A warp takes every 8th unit; where there
-   * are fewer units than warps, 2, 4 or 8 warps share one and take every so-many-th split of it.
+   * are fewer units than warps, 2, 4 or 8 warps share one and take every so-many-th split of it. Where there are fewer units than
+   * CTAs, they take quarters of units, each a line of memory, and 8 lanes each every fourth split of those.
    */
   template <class Barrier>
   __device__ __forceinline__ void merge(const Piece& piece, Parts& parts, Weights& weights, Barrier&& barrier) const {
-    const int begin = units * piece.split / piece.splits;
-    const int share = units * (piece.split + 1) / piece.splits - begin;
+    // Items are units, or quarters of them, of which a group of lanes has one.
+    const int groupsLog2 = groupsLog2Of(piece);
+    const int begin = (units << groupsLog2) * piece.split / piece.splits;
+    const int share = (units << groupsLog2) * (piece.split + 1) / piece.splits - begin;
     const int warp = threadIdx.x / 32;
-    const int lane = threadIdx.x % 32;
     const int columnsLog2 = (share > 1) + (share > 2) + (share > 4);
     const int column = warp & ((1 << columnsLog2) - 1);
-    const int way = warp >> columnsLog2;
-    const int ways = warps >> columnsLog2;
-    int place = begin / blockUnits * blockRows + warp;
+    const int groupLanes = 32 >> groupsLog2;
+    const int way = (warp >> columnsLog2 << groupsLog2) + threadIdx.x % 32 / groupLanes;
+    const int ways = warps >> columnsLog2 << groupsLog2;
+    // In the unit. A warp has several items only where they are units.
+    const int lane = ((begin + column) << (5 - groupsLog2)) % 32 + threadIdx.x % groupLanes;
+    int place = (begin >> groupsLog2) / blockUnits * blockRows + warp;
     const int64_t stride = static_cast<int64_t>(params.headsKv) * gridDim.y;
-    const float* lse = lseOf(piece, place) + lane;
-    const uint4* source = valuesOf(piece.firstSplit) + way * stride * (units * 32) + (begin + column) * 32 + lane;
+    const float* lse = lseOf(piece, place) + threadIdx.x % 32;
+    const uint4* source = valuesOf(piece.firstSplit) + way * stride * (units * 32) + ((begin + column) >> groupsLog2) * 32 + lane;
     T* out = params.out + params.firstRow(piece.request, blockIdx.z) * valueDim;
+    Target to = targetOf(out, (begin + column) >> groupsLog2, lane);
+    int weight = to.place * splitPitch + way;
     // Computed here: there is time while the others finish.
-    asm volatile("" : "+l"(lse), "+l"(source), "+l"(out));
+    asm volatile("" : "+l"(lse), "+l"(source), "+l"(to.at), "+r"(weight));
     if (share == 0) return;
     if (threadIdx.x == 0) arrivalOf(piece).wait();
     barrier();
@@ -164,10 +183,10 @@ struct FewRowsMerge {
     // Ahead of the parts, behind which these few would wait.
     const RowWeights ofRow = loadLse(piece, lse);
     // A lane will read what it has copied itself.
-    uint4* mine = &parts[warp][0][lane];
+    uint4* mine = &parts[warp][0][threadIdx.x % 32];
     const int64_t step = ways * stride * (units * 32);
 #pragma unroll 1
-    for (int unit = column; unit < share; unit += warps, source += warps * 32) {
+    for (int item = column; item < share; item += warps, source += warps * 32) {
       const uint4* next = source;
 #pragma unroll 4
       for (int split = way; split < piece.splits; split += ways, next += step, mine += 32) {
@@ -176,38 +195,44 @@ struct FewRowsMerge {
     }
     weigh(piece, weights, place, ofRow);
 #pragma unroll 1
-    while ((place += warps) / blockRows * blockUnits < begin + share) {
+    while (((place += warps) / blockRows * blockUnits << groupsLog2) < begin + share) {
       weigh(piece, weights, place, loadLse(piece, lse += warps * piece.splits));
     }
     ptx::waitCopies();
     barrier();
 
-    mine = &parts[warp][0][lane];
+    mine = &parts[warp][0][threadIdx.x % 32];
 #pragma unroll 1
-    for (int unit = column; unit < share || ways > 1; unit += warps) {
+    for (int item = column; item < share || ways > 1; item += warps) {
       float sum[8] = {};
-      const float* weight = weights.ofSplits[way] + placeOf(begin + unit, lane);
 #pragma unroll 4
-      for (int split = way; unit < share && split < piece.splits; split += ways, weight += ways * N, mine += 32) {
+      for (int split = way; item < share && split < piece.splits; split += ways, weight += ways, mine += 32) {
+        const float factor = weights.ofSplits[0][weight];
         const uint32_t pairs[4] = {mine->x, mine->y, mine->z, mine->w};
 #pragma unroll
         for (int i = 0; i < 4; i++) {
           const float2 both = ptx::unpack<T>(pairs[i]);
-          sum[2 * i] += *weight * both.x;
-          sum[2 * i + 1] += *weight * both.y;
+          sum[2 * i] += factor * both.x;
+          sum[2 * i + 1] += factor * both.y;
         }
+      }
+      if (groupsLog2 > 0) {
+#pragma unroll
+        for (float& value : sum) value += __shfl_xor_sync(~0u, value, 8);
+#pragma unroll
+        for (float& value : sum) value += __shfl_xor_sync(~0u, value, 16);
       }
       if (ways > 1) {
         weights.sums[0][warp][lane] = make_float4(sum[0], sum[1], sum[2], sum[3]);
         weights.sums[1][warp][lane] = make_float4(sum[4], sum[5], sum[6], sum[7]);
         barrier();
-        if (way > 0 || unit >= share) break;
+        if (way > 0 || item >= share) break;
 #pragma unroll
         for (int other = 1; other < warps; other++) {
-          if (other >= ways) break;
 #pragma unroll
           for (int half = 0; half < 2; half++) {
-            const float4 value = weights.sums[half][warp + (other << columnsLog2)][lane];
+            float4 value = make_float4(0, 0, 0, 0);
+            if (other < warps >> columnsLog2) value = weights.sums[half][warp + (other << columnsLog2)][lane];
             sum[4 * half] += value.x;
             sum[4 * half + 1] += value.y;
             sum[4 * half + 2] += value.z;
@@ -215,13 +240,18 @@ struct FewRowsMerge {
           }
         }
       }
-      writeUnit(out, begin + unit, make_uint4(ptx::pack<T>(sum[0], sum[1]), ptx::pack<T>(sum[2], sum[3]),
-                                              ptx::pack<T>(sum[4], sum[5]), ptx::pack<T>(sum[6], sum[7])));
+      write(to, make_uint4(ptx::pack<T>(sum[0], sum[1]), ptx::pack<T>(sum[2], sum[3]), ptx::pack<T>(sum[4], sum[5]),
+                           ptx::pack<T>(sum[6], sum[7])));
       if (ways > 1) break;
+      to = targetOf(out, begin + item + warps, lane);
+      weight = to.place * splitPitch + way;
     }
   }
 
  private:
+  /** Of the groups of lanes in a warp. */
+  static __device__ __forceinline__ int groupsLog2Of(const Piece& piece) { return piece.splits > units ? 2 : 0; }
+
   /** What a lane of a warp has of a row: values of splits lane, lane + 32, … */
   struct RowWeights {
     float values[maxSplits / 32];
@@ -253,7 +283,7 @@ struct FewRowsMerge {
     const float norm = total > 0 ? __fdividef(1, total) : 0.0f;
 #pragma unroll
     for (int i = 0; i < maxSplits / 32; i++) {
-      if (i * 32 + lane < piece.splits) weights.ofSplits[i * 32 + lane][place] = lse.values[i] * norm;
+      if (i * 32 + lane < piece.splits) weights.ofSplits[place][i * 32 + lane] = lse.values[i] * norm;
     }
     if (lane == 0) writeLse(piece, rowAt(place), max, total);
   }

@@ -21,8 +21,8 @@ struct FewRowsSizes {
   static constexpr int consumerWarps = consumerThreads / 32;
   static constexpr int ctaThreads = consumerThreads + 32;
 
-  /** Two pages: as fast as more, and slots in multiples of a page, faster than 8 or 7 (measured, see NOTES.md). */
-  using Ring = std::conditional_t<tiles == 9, PageRing<3, 6, 9>, PageRing<4, 4, 8>>;
+  /** Of two pages: as fast as more (measured, see NOTES.md). */
+  using Ring = PageRing<tiles>;
   using Cursor = typename Ring::Cursor;
 
   static __device__ __forceinline__ void syncConsumers() { ptx::syncThreads<1, consumerThreads>(); }

@@ -50,8 +50,7 @@ CUtensorMap fewRowsMap(const CacheShape& cache) {
     throw std::invalid_argument("Few-rows decode takes pages of 16, 32 or a multiple of 64 tokens, found " +
                                 std::to_string(cache.pageSize));
   }
-  const int tiles = cache.headDim == 512 ? FewRows<__half, 16, 512>::Ring::boxTiles : FewRows<__half, 16, 576>::Ring::boxTiles;
-  return whole ? cacheTensorMap(cache, pageTokens, tiles) : cacheTensorMap(cache, cache.pageSize, 1);
+  return cacheGroupMap(cache, whole ? pageTokens : cache.pageSize);
 }
 
 template <class T>

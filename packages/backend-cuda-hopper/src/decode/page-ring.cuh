@@ -1,22 +1,26 @@
 #pragma once
+#include "../host/tensor-map.h"
 #include "../ptx/mbarrier.cuh"
 #include "../ptx/tma.cuh"
+#include "../ptx/wgmma.cuh"
 #include "params.h"
 
 namespace polymla {
 
 /**
- * A ring of shared memory through which pages stream, `BoxTiles` 64-column tiles at a time, so that the ring need not
- * hold a whole number of pages. Box n of the stream lies in slot n % Slots.
+ * A ring of shared memory through which pages of 64 tokens stream, page n of the stream in slot n % Slots.
+ *
+ * A page lies in groups of 8 tokens, a group as one 128-byte-swizzled tile of 8 rows after the other: what a group takes is
+ * contiguous in device memory, which copies sooner than 64 rows of single tiles (measured, see NOTES.md).
  */
-template <int BoxTiles, int Slots, int PageTiles = pageTiles>
+template <int Tiles, int Slots = 2>
 struct PageRing {
-  static constexpr int boxTiles = BoxTiles;
-  static constexpr int boxes = PageTiles / BoxTiles;
-  static constexpr int slots = Slots;
-  static constexpr int boxBytes = BoxTiles * tileBytes;
-  static constexpr int bytes = Slots * boxBytes;
-  static_assert(PageTiles % BoxTiles == 0 && Slots >= boxes);
+  static constexpr int tileGroupBytes = cacheGroupTokens * tileColumns * 2;
+  static constexpr int groupBytes = Tiles * tileGroupBytes;
+  static constexpr int pageBytes = pageTokens / cacheGroupTokens * groupBytes;
+  static constexpr int bytes = Slots * pageBytes;
+  /** From an operand's 16 tokens to the next 16. */
+  static constexpr uint32_t tokenStepBytes = ptx::mmaDepth / cacheGroupTokens * groupBytes;
 
   struct Barriers {
     ptx::MBarrier full[Slots];
@@ -36,79 +40,69 @@ struct PageRing {
     int slot = 0;
     uint32_t parity = 0;
 
-    __device__ __forceinline__ Cursor box(int index) const {
-      const int slot_ = slot + index;
-      return slot_ < Slots ? Cursor{slot_, parity} : Cursor{slot_ - Slots, parity ^ 1};
+    __device__ __forceinline__ void nextPage() {
+      slot = slot + 1 < Slots ? slot + 1 : 0;
+      parity ^= slot == 0;
     }
-    __device__ __forceinline__ void nextPage() { *this = box(boxes); }
   };
 
   /**
-   * Requests 64 tokens of one page of the cache, by a warp, as slots become free.
+   * Requests 64 tokens as soon as the slot is free, by a warp, in `1 << partsLog2` boxes, a lane each.
    *
-   * @param map its box: 64 tokens, BoxTiles tiles
-   * @param token first one, of the page
+   * @param map its box: the tokens of a part, all tiles
+   * @param pageId of the part of this lane
+   * @param group first group of 8 tokens of that part, in its page
    */
-  static __device__ __forceinline__ void load(uint8_t* ring, Barriers& barriers, const Cursor& page,
-                                              const CUtensorMap* map, uint64_t policy, int pageId, int token, int kvHead,
-                                              int pages) {
+  static __device__ __forceinline__ void load(uint8_t* ring, Barriers& barriers, const Cursor& page, const CUtensorMap* map,
+                                              uint64_t policy, int partsLog2, int pageId, int group, int kvHead, int pages) {
     const bool exists = static_cast<uint32_t>(pageId) < static_cast<uint32_t>(pages);
-    const int index = threadIdx.x % 32;
-    if (index < boxes) {
-      const Cursor at = page.box(index);
-      ptx::wait(barriers.empty[at.slot], at.parity ^ 1);
-      barriers.present[at.slot] = exists ? 15 : 0;
-      ptx::arriveExpect(barriers.full[at.slot], boxBytes);
-      ptx::loadBox(ring + at.slot * boxBytes, map, barriers.full[at.slot], policy, 0, token, index * BoxTiles, kvHead,
+    const int lane = threadIdx.x % 32;
+    // Lanes 0 to 3 stand for the quarters, so that the ballot is of them.
+    const uint32_t present = __ballot_sync(~0u, exists) & 15;
+    ptx::MBarrier& full = barriers.full[page.slot];
+    ptx::wait(barriers.empty[page.slot], page.parity ^ 1);
+    if (lane == 0) {
+      barriers.present[page.slot] = present;
+      ptx::arriveExpect(full, pageBytes);
+    }
+    __syncwarp();
+    if (lane < 4 && (lane << partsLog2) % 4 == 0) {
+      ptx::loadBox(ring + page.slot * pageBytes + lane * (pageBytes / 4), map, full, policy, 0, 0, kvHead * Tiles, group,
                    exists ? pageId : pages);
     }
     __syncwarp();
   }
 
+  static __device__ __forceinline__ void waitFull(Barriers& barriers, const Cursor& page) {
+    ptx::wait(barriers.full[page.slot], page.parity);
+  }
+
+  static __device__ __forceinline__ uint8_t* pageOf(uint8_t* ring, const Cursor& page) { return ring + page.slot * pageBytes; }
+
+  /** A tile of a page as an operand of the tensor cores. */
+  static __device__ __forceinline__ uint64_t operand(uint8_t* ring, const Cursor& page, int tile) {
+    return ptx::swizzledOperand(ptx::sharedAddress(pageOf(ring, page) + tile * tileGroupBytes), groupBytes);
+  }
+
   /**
-   * Requests 64 tokens in `parts` parts, 2 or 4, from as many pages, by a warp.
-   *
-   * @param map its box: the tokens of a part, 1 tile
-   * @param pageId in lanes 0 to 3, of the page with that quarter of the tokens
+   * Zeroes a page's values from token `tokens` on: what lies there may be NaN, and 0 · NaN is NaN. By `Threads` threads, tiles
+   * from `firstTile` on.
    */
-  static __device__ __forceinline__ void loadParts(uint8_t* ring, Barriers& barriers, const Cursor& page,
-                                                   const CUtensorMap* map, uint64_t policy, int parts, int pageId, int kvHead,
-                                                   int pages) {
-    constexpr int quarterBytes = tileBytes / 4;
-    const int lane = threadIdx.x % 32;
-    const bool exists = static_cast<uint32_t>(pageId) < static_cast<uint32_t>(pages);
-    const uint32_t present = __ballot_sync(~0u, exists) & 15;
+  template <int TileCount, int Threads>
+  static __device__ __forceinline__ void clearTail(uint8_t* ring, const Cursor& page, int firstTile, int tokens, int thread) {
+    constexpr int rowChunks = TileCount * 8;
 #pragma unroll 1
-    for (int index = 0; lane < 4 && index < boxes; index++) {
-      const Cursor at = page.box(index);
-      ptx::wait(barriers.empty[at.slot], at.parity ^ 1);
-      if (lane == 0) {
-        barriers.present[at.slot] = present;
-        ptx::arriveExpect(barriers.full[at.slot], boxBytes);
-      }
-#pragma unroll 1
-      for (int tile = 0; lane * parts % 4 == 0 && tile < BoxTiles; tile++) {
-        uint8_t* part = ring + at.slot * boxBytes + tile * tileBytes + lane * quarterBytes;
-        ptx::loadBox(part, map, barriers.full[at.slot], policy, 0, 0, index * BoxTiles + tile, kvHead, exists ? pageId : pages);
-      }
+    for (int index = thread; index < (pageTokens - tokens) * rowChunks; index += Threads) {
+      const int token = tokens + index / rowChunks;
+      const int chunk = index % rowChunks;
+      uint8_t* const row = pageOf(ring, page) + token / cacheGroupTokens * groupBytes + (firstTile + chunk / 8) * tileGroupBytes +
+                           token % cacheGroupTokens * 128;
+      *reinterpret_cast<uint4*>(row + chunk % 8 * 16) = make_uint4(0, 0, 0, 0);
     }
-    __syncwarp();
   }
 
-  static __device__ __forceinline__ void waitFull(Barriers& barriers, const Cursor& page, int box) {
-    const Cursor at = page.box(box);
-    ptx::wait(barriers.full[at.slot], at.parity);
-  }
-
-  static __device__ __forceinline__ uint8_t* tile(uint8_t* ring, const Cursor& page, int tile) {
-    return ring + page.box(tile / BoxTiles).slot * boxBytes + tile % BoxTiles * tileBytes;
-  }
-
-  /** Gives all slots of the page back, by one thread of each releasing unit. */
-  static __device__ __forceinline__ void release(Barriers& barriers, const Cursor& page) {
-#pragma unroll
-    for (int index = 0; index < boxes; index++) ptx::arrive(barriers.empty[page.box(index).slot]);
-  }
+  /** Gives the page's slot back, by one thread of each releasing unit. */
+  static __device__ __forceinline__ void release(Barriers& barriers, const Cursor& page) { ptx::arrive(barriers.empty[page.slot]); }
 };
 
 }  // namespace polymla

@@ -41,6 +41,16 @@ CUresult encode(CUtensorMap& map, bool bf16, const void* data, const cuuint64_t 
                        CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_NONE, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
 }
 
+CUtensorMap encodeCache(const CacheShape& cache, const cuuint64_t (&sizes)[rank], const cuuint64_t (&strides)[rank - 1],
+                        const cuuint32_t (&box)[rank]) {
+  CUtensorMap map;
+  const CUresult result = encode(map, cache.bf16, cache.data, sizes, strides, box);
+  if (result != CUDA_SUCCESS) {
+    throw std::runtime_error("cuTensorMapEncodeTiled refused the cache layout, CUresult " + std::to_string(result));
+  }
+  return map;
+}
+
 }  // namespace
 
 CUtensorMap cacheTensorMap(const CacheShape& cache, int tokens, int tiles) {
@@ -51,12 +61,23 @@ CUtensorMap cacheTensorMap(const CacheShape& cache, int tokens, int tiles) {
                                         static_cast<cuuint64_t>(cache.headStride),
                                         static_cast<cuuint64_t>(cache.pageStride)};
   const cuuint32_t box[rank] = {tileColumns, static_cast<cuuint32_t>(tokens), static_cast<cuuint32_t>(tiles), 1, 1};
-  CUtensorMap map;
-  const CUresult result = encode(map, cache.bf16, cache.data, sizes, strides, box);
-  if (result != CUDA_SUCCESS) {
-    throw std::runtime_error("cuTensorMapEncodeTiled refused the cache layout, CUresult " + std::to_string(result));
+  return encodeCache(cache, sizes, strides, box);
+}
+
+CUtensorMap cacheGroupMap(const CacheShape& cache, int tokens) {
+  const int tiles = cache.headDim / tileColumns;
+  if (cache.headsKv > 1 && cache.headStride != static_cast<int64_t>(tiles * tileBytes)) {
+    throw std::invalid_argument("Few-rows decode takes KV heads side by side, " + std::to_string(tiles * tileBytes) +
+                                " bytes apart, found " + std::to_string(cache.headStride));
   }
-  return map;
+  const cuuint64_t sizes[rank] = {tileColumns, cacheGroupTokens, static_cast<cuuint64_t>(tiles * cache.headsKv),
+                                  static_cast<cuuint64_t>(cache.pageSize / cacheGroupTokens), static_cast<cuuint64_t>(cache.pages)};
+  const cuuint64_t strides[rank - 1] = {static_cast<cuuint64_t>(cache.tokenStride), tileBytes,
+                                        static_cast<cuuint64_t>(cache.tokenStride * cacheGroupTokens),
+                                        static_cast<cuuint64_t>(cache.pageStride)};
+  const cuuint32_t box[rank] = {tileColumns, cacheGroupTokens, static_cast<cuuint32_t>(tiles),
+                                static_cast<cuuint32_t>(tokens / cacheGroupTokens), 1};
+  return encodeCache(cache, sizes, strides, box);
 }
 
 std::optional<CUtensorMap> queryTensorMap(const QueryShape& queries, int rows, int tiles) {

@@ -27,6 +27,18 @@ struct CacheShape {
  */
 CUtensorMap cacheTensorMap(const CacheShape& cache, int tokens, int tiles);
 
+/** Tokens of a group of cacheGroupMap: the rows after which the swizzle of 128 bytes begins again. */
+constexpr int cacheGroupTokens = 8;
+
+/**
+ * Tensor map of the cache as (64 columns, token of a group, column tile of all KV heads, group of 8 tokens, page), whose box is all
+ * `headDim` columns of a KV head's `tokens` tokens, a multiple of 8: in shared memory group after group, and in a group one
+ * 128-byte-swizzled tile of 8 rows after the other. Pages outside the cache read as zeros.
+ *
+ * @throws std::invalid_argument when KV heads do not lie side by side; std::runtime_error as cacheTensorMap
+ */
+CUtensorMap cacheGroupMap(const CacheShape& cache, int tokens);
+
 /** Where bf16 or fp16 queries [requests, tokens, heads, headDim] lie; strides in bytes, multiples of 16. */
 struct QueryShape {
   const void* data;

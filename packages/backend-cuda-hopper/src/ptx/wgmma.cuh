@@ -13,15 +13,15 @@ constexpr int mmaDepth = 16;
 
 /**
  * Descriptor of an operand in 128-byte-swizzled shared memory: tiles of 128-byte rows whose 16-byte chunks are
- * permuted by chunk ^= row & 7, 8 rows every `strideBytes` = 1,024 bytes, tiles at multiples of 1,024 bytes.
+ * permuted by chunk ^= row & 7, 8 rows every `strideBytes` bytes, these and tiles at multiples of 1,024 bytes.
  *
  * Inner dimension contiguous (K-major): an instruction's 16 elements are 32 bytes of each row, the next step starts
  * 32 bytes on. Outer dimension contiguous (transposed): 64 elements of it fill a row, a row is one element of the inner
- * dimension, the next step starts 16 rows (2,048 bytes) on. Both verified on an H200.
+ * dimension, the next step starts 16 rows (twice `strideBytes`) on. Both verified on an H200.
  */
-__device__ __forceinline__ uint64_t swizzledOperand(uint32_t address) {
+__device__ __forceinline__ uint64_t swizzledOperand(uint32_t address, uint32_t strideBytes = 1024) {
   constexpr uint64_t swizzle128 = 1ull << 62;
-  constexpr uint64_t stride = static_cast<uint64_t>(1024 >> 4) << 32;
+  const uint64_t stride = static_cast<uint64_t>(strideBytes >> 4) << 32;
   // Distance of 64-element tiles in the contiguous dimension: one instruction here stays inside one tile.
   constexpr uint64_t leading = 1ull << 16;
   return swizzle128 | stride | leading | ((address & 0x3FFFF) >> 4);
@@ -30,7 +30,7 @@ __device__ __forceinline__ uint64_t swizzledOperand(uint32_t address) {
 /** The same operand `bytes` further on: cheaper than a descriptor from scratch, and there are several per page and tile. */
 __device__ __forceinline__ uint64_t advance(uint64_t operand, uint32_t bytes) { return operand + (bytes >> 4); }
 
-/** Bytes from one step's operand to the next, K-major and transposed. */
+/** Bytes from one step's operand to the next, K-major and, with 8 rows every 1,024 bytes, transposed. */
 constexpr uint32_t stepBytes = 32;
 constexpr uint32_t stepBytesTransposed = 2048;
 
