@@ -148,6 +148,12 @@ int main(int argc, char** argv) {
   shapes.push_back({1, 16, 1, {5000, 70}, false, false, pageTokens, false, 90000});
   shapes.push_back({1, 32, 1, {5000, 70}, false, false, 16, true, 360000});
   shapes.push_back({1, 16, 1, {1 << 20}, false});
+  // More splits than a row block's units of 8 rows × 32 dims, in all blocks.
+  for (const int headsQ : {9, 32, 64}) {
+    Shape shape{1, headsQ, 1, {20000}, false};
+    shape.headDim = 512;
+    shapes.push_back(shape);
+  }
   std::vector<int32_t> corner(128, 4096);
   for (auto& length : corner) length = random() % 2 ? length : 0;
   shapes.push_back({2, 9, 1, corner, true});

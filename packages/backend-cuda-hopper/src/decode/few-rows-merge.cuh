@@ -249,8 +249,8 @@ struct FewRowsMerge {
   }
 
  private:
-  /** Of the groups of lanes in a warp. */
-  static __device__ __forceinline__ int groupsLog2Of(const Piece& piece) { return piece.splits > units ? 2 : 0; }
+  /** Of the groups of lanes in a warp. At N = 64 there are as many units as CTAs, and quarters have nothing to gain. */
+  static __device__ __forceinline__ int groupsLog2Of(const Piece& piece) { return !halves && piece.splits > units ? 2 : 0; }
 
   /** What a lane of a warp has of a row: values of splits lane, lane + 32, … */
   struct RowWeights {
