@@ -49,7 +49,7 @@ __global__ void __launch_bounds__(oracleThreads) oracleDecode(const DecodeParams
     const int page = table[token / cache.pageSize];
     if (page < 0 || page >= cache.pages) return nullptr;
     return reinterpret_cast<const T*>(static_cast<const uint8_t*>(cache.data) + page * cache.pageStride +
-                                      token % cache.pageSize * cache.tokenStride + kvHead * cache.headStride);
+                                      token % cache.pageSize * cache.tokenStride + kvHead * cache.headDim * static_cast<int64_t>(sizeof(T)));
   };
   double max = -INFINITY;
   double sum = 0;

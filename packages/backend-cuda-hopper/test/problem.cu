@@ -50,9 +50,8 @@ __global__ void fillPages(T* cache, const CacheShape shape, const DecodeParams<T
   if (page < 0 || page >= shape.pages) return;
   const int values = shape.headsKv * shape.headDim;
   for (int i = threadIdx.x; i < tokens * values; i += blockDim.x) {
-    const int64_t bytes = page * shape.pageStride + i / values * shape.tokenStride +
-                          i % values / shape.headDim * shape.headStride;
-    cache[bytes / sizeof(T) + i % shape.headDim] =
+    const int64_t token = page * shape.pageStride + i / values * shape.tokenStride;
+    cache[token / sizeof(T) + i % values] =
         static_cast<T>(sample(seed, static_cast<int64_t>(blockIdx.x) * shape.pageSize * values + i));
   }
 }
@@ -114,8 +113,7 @@ ProblemOf<T>::ProblemOf(const Shape& shape_, uint32_t seed, int partitions, int 
 
   // Gaps of 16 bytes and more, which keep rows 16-byte aligned.
   const int64_t gap = shape.strided ? 8 : 0;
-  const int64_t keyHead = shape.headDim;
-  const int64_t keyToken = shape.headsKv * keyHead + gap;
+  const int64_t keyToken = shape.headsKv * shape.headDim + gap;
   const int64_t keyPage = shape.pageSize * keyToken + 3 * gap;
   const int64_t queryHead = shape.headDim + gap;
   const int64_t queryToken = shape.headsQ * queryHead + gap;
@@ -143,7 +141,7 @@ ProblemOf<T>::ProblemOf(const Shape& shape_, uint32_t seed, int partitions, int 
   arrivals->fillBytes(0);
 
   cacheShape = CacheShape{cache->get(), std::is_same_v<T, __nv_bfloat16>, cachePages, shape.pageSize, shape.headsKv, shape.headDim,
-                          keyPage * 2, keyToken * 2, keyHead * 2};
+                          keyPage * 2, keyToken * 2};
   const int rowBlock = shape.chosenRowBlock();
   if (rowBlock == 0) {
     maps = manyRowsMaps(cacheShape);

@@ -12,7 +12,6 @@ namespace polymla {
 struct Arrival {
   uint32_t* counter;
   uint32_t members;
-  uint32_t arrivalsEach = 1;
   uint32_t waiting = members;  ///< those that call wait
 
   /** By one thread, after a barrier that follows the writes it speaks for. */
@@ -23,7 +22,7 @@ struct Arrival {
   /** By one thread; a CTA barrier must follow for the other threads to read what the members wrote. */
   __device__ void wait() const {
     uint32_t seen = 0;
-    for (uint32_t tries = 0; seen < members * arrivalsEach; tries++) {
+    for (uint32_t tries = 0; seen < members; tries++) {
       asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(seen) : "l"(counter) : "memory");
       if (tries == ptx::maxBarrierTries) ptx::fail();
     }
@@ -33,7 +32,7 @@ struct Arrival {
 
  private:
   /** The value that the next increment turns into 0. */
-  __device__ uint32_t last() const { return members * arrivalsEach + waiting - 1; }
+  __device__ uint32_t last() const { return members + waiting - 1; }
 };
 
 }  // namespace polymla

@@ -16,7 +16,6 @@ struct FewRowsFeed : FewRows<T, N, HeadDim> {
   using typename Base::Cursor;
   using typename Base::Ring;
   using typename Base::Shared;
-  using Base::consumerWarps;
 
   /** Queries into L2: behind the pages of the piece before they would take as long as the whole ring does. */
   static __device__ __forceinline__ void prefetchQuery(const DecodeParams<T>& params, int request) {

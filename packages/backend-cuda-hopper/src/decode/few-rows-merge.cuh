@@ -73,7 +73,7 @@ struct FewRowsMerge {
   /** Once per CTA: more arrivals would wait for each other. Those CTAs wait that have a share of the merge. */
   __device__ __forceinline__ Arrival arrivalOf(const Piece& piece) const {
     const int64_t index = (static_cast<int64_t>(piece.request) * params.headsKv + blockIdx.z) * gridDim.y + blockIdx.y;
-    return {params.arrivals + index, static_cast<uint32_t>(piece.splits), 1, static_cast<uint32_t>(min(piece.splits, units << groupsLog2Of(piece)))};
+    return {params.arrivals + index, static_cast<uint32_t>(piece.splits), static_cast<uint32_t>(min(piece.splits, units << groupsLog2Of(piece)))};
   }
 
   /** lse of a row from its base-2 maximum and its sum; +∞ for a row that saw nothing. */

@@ -58,7 +58,7 @@ CUtensorMap cacheTensorMap(const CacheShape& cache, int tokens, int tiles) {
                                   static_cast<cuuint64_t>(cache.headDim / tileColumns),
                                   static_cast<cuuint64_t>(cache.headsKv), static_cast<cuuint64_t>(cache.pages)};
   const cuuint64_t strides[rank - 1] = {static_cast<cuuint64_t>(cache.tokenStride), tileBytes,
-                                        static_cast<cuuint64_t>(cache.headStride),
+                                        static_cast<cuuint64_t>(cache.headDim) * 2,
                                         static_cast<cuuint64_t>(cache.pageStride)};
   const cuuint32_t box[rank] = {tileColumns, static_cast<cuuint32_t>(tokens), static_cast<cuuint32_t>(tiles), 1, 1};
   return encodeCache(cache, sizes, strides, box);
@@ -66,10 +66,6 @@ CUtensorMap cacheTensorMap(const CacheShape& cache, int tokens, int tiles) {
 
 CUtensorMap cacheGroupMap(const CacheShape& cache, int tokens) {
   const int tiles = cache.headDim / tileColumns;
-  if (cache.headsKv > 1 && cache.headStride != static_cast<int64_t>(tiles * tileBytes)) {
-    throw std::invalid_argument("Few-rows decode takes KV heads side by side, " + std::to_string(tiles * tileBytes) +
-                                " bytes apart, found " + std::to_string(cache.headStride));
-  }
   const cuuint64_t sizes[rank] = {tileColumns, cacheGroupTokens, static_cast<cuuint64_t>(tiles * cache.headsKv),
                                   static_cast<cuuint64_t>(cache.pageSize / cacheGroupTokens), static_cast<cuuint64_t>(cache.pages)};
   const cuuint64_t strides[rank - 1] = {static_cast<cuuint64_t>(cache.tokenStride), tileBytes,

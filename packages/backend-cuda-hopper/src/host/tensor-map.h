@@ -6,7 +6,7 @@
 
 namespace polymla {
 
-/** Where a paged bf16 or fp16 cache [pages, pageSize, headsKv, headDim] lies; strides in bytes, multiples of 16. */
+/** Where a paged bf16 or fp16 cache [pages, pageSize, headsKv, headDim] lies, a token's heads side by side; strides in bytes, multiples of 16. */
 struct CacheShape {
   const void* data;
   bool bf16;
@@ -16,7 +16,6 @@ struct CacheShape {
   int headDim;
   int64_t pageStride;
   int64_t tokenStride;
-  int64_t headStride;
 };
 
 /**
@@ -35,7 +34,7 @@ constexpr int cacheGroupTokens = 8;
  * `headDim` columns of a KV head's `tokens` tokens, a multiple of 8: in shared memory group after group, and in a group one
  * 128-byte-swizzled tile of 8 rows after the other. Pages outside the cache read as zeros.
  *
- * @throws std::invalid_argument when KV heads do not lie side by side; std::runtime_error as cacheTensorMap
+ * @throws std::runtime_error as cacheTensorMap
  */
 CUtensorMap cacheGroupMap(const CacheShape& cache, int tokens);
 

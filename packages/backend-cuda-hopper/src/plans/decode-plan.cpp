@@ -151,10 +151,10 @@ class DecodePlan : public Plan {
     if (known != maps_.end()) return known->second;
     if (maps_.size() >= mostKept) maps_.clear();
     const pmla_kv_layout& cache = problem_.cache;
-    const int64_t headStride = cache.head_dim * static_cast<int64_t>(sizeof(T));
+    const int64_t headBytes = cache.head_dim * static_cast<int64_t>(sizeof(T));
     const CacheShape shape{memory, cache.format == PMLA_KV_BF16, cache.pages, static_cast<int>(cache.page_size),
                            static_cast<int>(cache.heads_kv), static_cast<int>(cache.head_dim),
-                           cache.page_stride * static_cast<int64_t>(sizeof(T)), cache.heads_kv * headStride, headStride};
+                           cache.page_stride * static_cast<int64_t>(sizeof(T)), cache.heads_kv * headBytes};
     return maps_.emplace(memory, Kernel::maps(shape)).first->second;
   }
 

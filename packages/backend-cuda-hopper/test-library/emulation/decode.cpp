@@ -72,7 +72,7 @@ void decodeRow(const CacheShape& cache, const DecodeParams<T>& params, int reque
     const int page = table[token / cache.pageSize];
     if (page < 0 || page >= cache.pages) continue;
     const auto* const bytes = static_cast<const std::byte*>(cache.data) + page * cache.pageStride + token % cache.pageSize * cache.tokenStride;
-    const T* const key = reinterpret_cast<const T*>(bytes + kvHead * cache.headStride);
+    const T* const key = reinterpret_cast<const T*>(bytes + kvHead * cache.headDim * sizeof(T));
     double score = 0;
     // Columns that the cache lacks are copied as zeros.
     for (int dim = 0; dim < cache.headDim; dim++) score += static_cast<double>(static_cast<float>(query[dim])) * static_cast<float>(key[dim]);
