@@ -124,7 +124,7 @@ ProblemOf<T>::ProblemOf(const Shape& shape_, uint32_t seed, int partitions, int 
   q = std::make_unique<Buffer<T>>(batch * queryRequest);
   out = std::make_unique<Buffer<T>>(queryRows * valueDim);
   lse = std::make_unique<Buffer<float>>(queryRows);
-  partialOut = std::make_unique<Buffer<float>>(partialRows * valueDim);
+  partialOut = std::make_unique<Buffer<T>>(partialRows * valueDim);
   partialLse = std::make_unique<Buffer<float>>(partialRows);
   lengths = std::make_unique<Buffer<int32_t>>(shape.lengths);
   table = std::make_unique<Buffer<int32_t>>(entries);

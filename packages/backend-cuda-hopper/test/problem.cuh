@@ -76,8 +76,8 @@ class ProblemOf {
   std::vector<int32_t> ids;  ///< of the pages in use
   CacheShape cacheShape;
   Schedule schedule;
-  std::unique_ptr<Buffer<T>> cache, q, out;
-  std::unique_ptr<Buffer<float>> lse, partialOut, partialLse;
+  std::unique_ptr<Buffer<T>> cache, q, out, partialOut;
+  std::unique_ptr<Buffer<float>> lse, partialLse;
   std::unique_ptr<Buffer<int32_t>> lengths, table, numSplits, treeMask;
   std::unique_ptr<Buffer<ScheduleRow>> rows;
   std::unique_ptr<Buffer<uint32_t>> arrivals;

@@ -52,7 +52,7 @@ struct Combine {
   /** Where a unit of a split is, of a row block and KV head. */
   static __device__ __forceinline__ T* unitOf(const DecodeParams<T>& params, int split, int kvHead, int rowBlock, int unit) {
     const int64_t part = (static_cast<int64_t>(split) * params.headsKv + kvHead) * gridDim.y + rowBlock;
-    return reinterpret_cast<T*>(params.partialOut) + part * (Rows * valueDim) + unit * unitValues + threadIdx.x % 32 * laneValues;
+    return params.partialOut + part * (Rows * valueDim) + unit * unitValues + threadIdx.x % 32 * laneValues;
   }
 
   /**

@@ -46,7 +46,7 @@ struct DecodeParams {
   int32_t headsKv;
   T* out;                ///< [batch, queryTokens, headsQ, 512]
   float* lse;            ///< [batch, headsQ, queryTokens], natural log
-  float* partialOut;     ///< of T: parts of splits, KV heads and row blocks, see Combine and FewRowsMerge
+  T* partialOut;         ///< parts of splits, KV heads and row blocks, see Combine and FewRowsMerge
   float* partialLse;     ///< of all splits and rows, base 2: see Combine::lseOf, few-rows: FewRowsMerge::lseOf
   uint32_t* arrivals;    ///< [batch, headsKv, row blocks], 0 before and after each launch
   int32_t headDim = queryDim;  ///< of q and the cache: 576, for few-rows also 512

@@ -181,7 +181,7 @@ class DecodePlan : public Plan {
     params.schedule = shape_.ownSchedule ? at<ScheduleRow>(args.workspace, scratch.rows)
                                          : reinterpret_cast<const ScheduleRow*>(args.schedule.rows);
     params.numSplits = shape_.ownSchedule ? at<int32_t>(args.workspace, scratch.numSplits) : args.schedule.num_splits;
-    params.partialOut = at<float>(args.workspace, scratch.partialOut);
+    params.partialOut = at<T>(args.workspace, scratch.partialOut);
     params.partialLse = at<float>(args.workspace, scratch.partialLse);
     params.arrivals = counters_.get();
     params.blockTableStride = static_cast<int32_t>(problem_.block_table_width);

@@ -12,6 +12,8 @@ namespace polymla {
 namespace {
 
 constexpr int64_t mostGridRows = 65535;
+/** Of outputs and parts of splits, in either type. */
+constexpr int64_t valueBytes = 2;
 /** Strides of a tensor map are shorter. */
 constexpr int64_t mapStride = int64_t{1} << 40;
 
@@ -76,7 +78,7 @@ std::string refusal(const pmla_decode_problem& problem) {
   const double parts = (splits > 0 ? splits : static_cast<double>(problem.max_batch)) + mostPartitions;
   const double scratchRows = parts * static_cast<double>(cache.heads_kv) * static_cast<double>(rowsOf(problem) + 64);
   const double tables = splits * static_cast<double>(splitColumnsOf(problem));
-  if (scratchRows * (valueDim + 2) * 4 + tables * 4 > 0x1p53) {
+  if (scratchRows * (valueDim * valueBytes + 8) + tables * 4 > 0x1p53) {
     return refused("max_batch", problem.max_batch, "batches whose partial results are less than 2^53 bytes");
   }
   return "";
@@ -114,7 +116,7 @@ DecodeShape::DecodeShape(int multiprocessors, const pmla_decode_problem& problem
     end = static_cast<uint64_t>(roundUp(static_cast<int64_t>(begin) + bytes, 256));
     return begin;
   };
-  workspace.partialOut = section(scratchRows * valueDim * 4);
+  workspace.partialOut = section(scratchRows * valueDim * valueBytes);
   workspace.partialLse = section(scratchRows * 4);
   workspace.lse = section(problem.max_batch * rowsOfPart * 4);
   workspace.rows = section(ownSchedule ? scheduleBytes : 0);
@@ -124,7 +126,7 @@ DecodeShape::DecodeShape(int multiprocessors, const pmla_decode_problem& problem
   workspace.requestOf = section(mostSplits * 4);
   workspace.splitTable = section(mostSplits * splitColumns * 4);
   workspace.splitFirsts = section(mostSplits > 0 ? (mostSplits + 1) * 4 : 0);
-  workspace.partOuts = section(mostSplits * rowsOfPart * valueDim * 2);
+  workspace.partOuts = section(mostSplits * rowsOfPart * valueDim * valueBytes);
   workspace.partLses = section(mostSplits * rowsOfPart * 4);
   workspace.bytes = end;
 }

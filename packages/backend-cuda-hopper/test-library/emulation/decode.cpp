@@ -104,7 +104,7 @@ void decode(const CUtensorMap& map, const DecodeParams<T>& params, int partition
     const int64_t counters = static_cast<int64_t>(params.batch) * params.headsKv * ((params.rows() + 15) / 16);
     for (int64_t i = 0; i < counters; i++) right = right && params.arrivals[i] == 0;
     const int64_t scratchRows = static_cast<int64_t>(params.numSplits[params.batch]) * params.headsKv * ((params.rows() + 15) / 16 * 16);
-    std::memset(params.partialOut, 0xff, scratchRows * valueDim * 4);
+    std::memset(params.partialOut, 0xff, scratchRows * valueDim * sizeof(T));
     std::memset(params.partialLse, 0xff, scratchRows * 4);
   }
   if (!right) return;  // what is not written is NaN, and found
