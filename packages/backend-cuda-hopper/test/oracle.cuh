@@ -31,8 +31,8 @@ __global__ void __launch_bounds__(oracleThreads) oracleDecode(const DecodeParams
   const int lane = threadIdx.x % 32;
   const RowPlaces place = RowPlaces::of(params, row);
   const int64_t rowAt = params.firstRow(request, kvHead) + place.out;
-  for (int dim = threadIdx.x; dim < params.headDim; dim += oracleThreads) {
-    shared.q[dim] = static_cast<double>(static_cast<float>(params.firstQuery(request, kvHead)[place.query + dim]));
+  for (int dim = threadIdx.x; dim < cache.headDim; dim += oracleThreads) {
+    shared.q[dim] = static_cast<double>(static_cast<float>(params.firstQuery(request, kvHead)[place.query(params) + dim]));
   }
   __syncthreads();
   const int length = params.lengthOf(request);
@@ -59,7 +59,7 @@ __global__ void __launch_bounds__(oracleThreads) oracleDecode(const DecodeParams
     for (int index = warp; index < count; index += oracleThreads / 32) {
       const T* key = keyOf(base + index);
       double dot = 0;
-      for (int dim = lane; key && dim < params.headDim; dim += 32) dot += shared.q[dim] * static_cast<double>(static_cast<float>(key[dim]));
+      for (int dim = lane; key && dim < cache.headDim; dim += 32) dot += shared.q[dim] * static_cast<double>(static_cast<float>(key[dim]));
       for (int step = 16; step > 0; step /= 2) dot += __shfl_xor_sync(~0u, dot, step);
       if (lane == 0) shared.weights[index] = key ? dot * scale : -INFINITY;
     }

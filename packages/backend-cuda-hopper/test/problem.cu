@@ -28,13 +28,14 @@ __device__ float sample(uint64_t seed, uint64_t index) {
 
 /** Grid: a CTA per query token. */
 template <class T>
-__global__ void fillQuery(T* q, const DecodeParams<T> params, uint64_t seed) {
+__global__ void fillQuery(T* q, const DecodeParams<T> params, int headDim, uint64_t seed) {
   const int request = blockIdx.x / params.queryTokens;
   const int token = blockIdx.x % params.queryTokens;
-  T* row = q + request * params.queryRequestStride + token * params.queryTokenStride;
-  for (int i = threadIdx.x; i < params.headsQ * params.headDim; i += blockDim.x) {
-    const float value = sample(seed, static_cast<int64_t>(blockIdx.x) * params.headsQ * params.headDim + i);
-    row[i / params.headDim * params.queryHeadStride + i % params.headDim] = static_cast<T>(value);
+  T* row = q + request * params.queries->requestStride + token * params.queries->tokenStride;
+  const int values = params.headsQ() * headDim;
+  for (int i = threadIdx.x; i < values; i += blockDim.x) {
+    const float value = sample(seed, static_cast<int64_t>(blockIdx.x) * values + i);
+    row[i / headDim * params.queries->headStride + i % headDim] = static_cast<T>(value);
   }
 }
 
@@ -85,7 +86,7 @@ int fullPartitions(const Shape& shape, int sms) {
 
 template <class T>
 ProblemOf<T>::ProblemOf(const Shape& shape_, uint32_t seed, int partitions, int fixedOverhead)
-    : shape(shape_), scale(1 / std::sqrt(static_cast<double>(shape_.headDim))), partitions_(partitions) {
+    : shape(shape_), scale(1 / std::sqrt(static_cast<double>(shape_.headDim))) {
   const auto batch = static_cast<int64_t>(shape.lengths.size());
   std::mt19937 random(seed);
   const auto pagesOf = [&](int32_t length) { return (length + shape.pageSize - 1) / shape.pageSize; };
@@ -143,15 +144,9 @@ ProblemOf<T>::ProblemOf(const Shape& shape_, uint32_t seed, int partitions, int 
   cacheShape = CacheShape{cache->get(), std::is_same_v<T, __nv_bfloat16>, cachePages, shape.pageSize, shape.headsKv, shape.headDim,
                           keyPage * 2, keyToken * 2};
   const int rowBlock = shape.chosenRowBlock();
-  if (rowBlock == 0) {
-    maps = manyRowsMaps(cacheShape);
-  } else {
-    map = fewRowsMap(cacheShape);
-  }
-  params.q = q->get();
-  params.queryRequestStride = queryRequest;
-  params.queryTokenStride = queryToken;
-  params.queryHeadStride = queryHead;
+  cacheMaps = std::make_unique<Buffer<CacheMaps>>(std::vector{rowBlock == 0 ? manyRowsMaps(cacheShape) : fewRowsMaps(cacheShape)});
+  launchShape = {partitions, static_cast<int>(batch), shape.headDim, rowBlock, pages * ((shape.pageSize + pageTokens - 1) / pageTokens)};
+  params.cache = cacheMaps->get();
   params.out = out->get();
   params.lse = lse->get();
   params.lengths = lengths->get();
@@ -162,21 +157,20 @@ ProblemOf<T>::ProblemOf(const Shape& shape_, uint32_t seed, int partitions, int 
   params.partialOut = partialOut->get();
   params.partialLse = partialLse->get();
   params.arrivals = arrivals->get();
-  params.batch = static_cast<int32_t>(batch);
   params.queryTokens = shape.queryTokens;
-  params.headsQ = shape.headsQ;
   params.headsKv = shape.headsKv;
   params.headsPerKv = shape.headsQ / shape.headsKv;
   params.pages = static_cast<int32_t>(cachePages);
   params.pageSize = shape.pageSize;
   params.scaleLog2 = static_cast<float>(scale * 1.4426950408889634);
   params.causal = shape.causal && shape.queryTokens > 1;
-  params.headDim = shape.headDim;
-  params.rowBlock = rowBlock;
   const QueryBox box = rowBlock == 0 ? manyRowsQueryBox : fewRowsQueryBox(rowBlock, shape.headDim);
-  const auto queryMap = batch > 0 ? queryMapOf(params, batch, box) : std::nullopt;
+  QueryTensor<T> where{{}, q->get(), queryRequest, queryToken, queryHead};
+  const auto queryMap = batch > 0 ? queryMapOf(where, params, batch, shape.headDim, box) : std::nullopt;
   params.hasQueryMap = queryMap.has_value();
-  if (queryMap) params.queryMap = *queryMap;
+  if (queryMap) where.map = *queryMap;
+  queries = std::make_unique<Buffer<QueryTensor<T>>>(std::vector{where});
+  params.queries = queries->get();
   if (shape.tree) {
     // Words past the last bit and rows past the batch stay as random as the rest.
     std::vector<int32_t> words(batch * shape.queryTokens * ((shape.queryTokens + 31) / 32));
@@ -185,7 +179,7 @@ ProblemOf<T>::ProblemOf(const Shape& shape_, uint32_t seed, int partitions, int 
     params.treeMask = treeMask->get();
   }
   if (batch == 0) return;
-  fillQuery<<<batch * shape.queryTokens, 256>>>(q->get(), params, seed);
+  fillQuery<<<batch * shape.queryTokens, 256>>>(q->get(), params, shape.headDim, seed);
   POLYMLA_CUDA(cudaGetLastError());
   fillPages<<<batch * width, 256>>>(cache->get(), cacheShape, params, seed + 1);
   POLYMLA_CUDA(cudaGetLastError());

@@ -81,20 +81,14 @@ class ProblemOf {
   std::unique_ptr<Buffer<int32_t>> lengths, table, numSplits, treeMask;
   std::unique_ptr<Buffer<ScheduleRow>> rows;
   std::unique_ptr<Buffer<uint32_t>> arrivals;
-  CUtensorMap map;       ///< for few rows
-  ManyRowsMaps maps;     ///< for many
+  std::unique_ptr<Buffer<CacheMaps>> cacheMaps;
+  std::unique_ptr<Buffer<QueryTensor<T>>> queries;
   DecodeParams<T> params;
+  DecodeLaunch launchShape;
 
   void launch(cudaStream_t stream = nullptr) const {
-    if (params.rowBlock == 0) {
-      launchManyRows(maps, params, partitions_, pages * ((shape.pageSize + pageTokens - 1) / pageTokens), stream);
-    } else {
-      launchFewRows(map, params, partitions_, stream);
-    }
+    launchShape.rowBlock == 0 ? launchManyRows(params, launchShape, stream) : launchFewRows(params, launchShape, stream);
   }
-
- private:
-  int partitions_;
 };
 
 using Problem = ProblemOf<__nv_bfloat16>;

@@ -211,7 +211,7 @@ struct FewRowsConsume : FewRows<T, N, HeadDim> {
 
   static __device__ void consume(const DecodeParams<T>& params, Shared& shared) {
     Base::initBarriers([&] { Base::init(shared); });
-    if (threadIdx.x == 0 && params.hasQueryMap) ptx::prefetchTensorMap(&params.queryMap);
+    if (threadIdx.x == 0 && params.hasQueryMap) ptx::prefetchTensorMap(&params.queries->map);
     // The shuffle tells the compiler that all lanes agree.
     const int group = __shfl_sync(~0u, threadIdx.x / groupThreads, 0);
     Softmax state;
@@ -232,7 +232,7 @@ struct FewRowsConsume : FewRows<T, N, HeadDim> {
 
     const auto startQuery = [&](int request) {
       if (!params.hasQueryMap) {
-        startLoadingQuery(shared, state, params.firstQuery(request, blockIdx.z) + place.query, present);
+        startLoadingQuery(shared, state, params.firstQuery(request, blockIdx.z) + place.query(params), present);
       } else if (threadIdx.x == 0) {
         ptx::arriveExpect(shared.queryFull, sizeof shared.q);
         loadQueryBox(params, shared.q, shared.queryFull, QueryPlace::of(params, blockIdx.y * N, blockIdx.z), request, 0);

@@ -19,11 +19,12 @@ struct FewRowsFeed : FewRows<T, N, HeadDim> {
 
   /** Queries into L2: behind the pages of the piece before they would take as long as the whole ring does. */
   static __device__ __forceinline__ void prefetchQuery(const DecodeParams<T>& params, int request) {
+    if (params.hasQueryMap && threadIdx.x % 32 == 0) ptx::prefetchTensorMap(&params.queries->map);
 #pragma unroll 1
     for (int row = threadIdx.x % 32; row < N; row += 32) {
       const int inHead = blockIdx.y * N + row;
       if (inHead >= params.rows()) return;
-      ptx::prefetchL2(params.firstQuery(request, blockIdx.z) + RowPlaces::of(params, inHead).query, HeadDim * sizeof(T));
+      ptx::prefetchL2(params.firstQuery(request, blockIdx.z) + RowPlaces::of(params, inHead).query(params), HeadDim * sizeof(T));
     }
   }
 
@@ -66,8 +67,9 @@ struct FewRowsFeed : FewRows<T, N, HeadDim> {
     Ring::load(shared.ring, shared.barriers, page, map, policy, log2, id, group, blockIdx.z, params.pages);
   }
 
-  static __device__ void produce(const CUtensorMap* map, const DecodeParams<T>& params, Shared& shared) {
+  static __device__ void produce(const DecodeParams<T>& params, Shared& shared) {
     const int lane = threadIdx.x % 32;
+    const CUtensorMap* const map = &params.cache->box;
     if (lane == 0) ptx::prefetchTensorMap(map);
     ptx::awaitEarlierKernels();
     const ScheduleRow row = params.schedule[blockIdx.x];

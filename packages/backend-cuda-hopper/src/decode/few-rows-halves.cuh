@@ -250,7 +250,7 @@ struct FewRowsConsume<T, 64, HeadDim> : FewRows<T, 64, HeadDim> {
 
   static __device__ void consume(const DecodeParams<T>& params, Shared& shared) {
     Base::initBarriers([&] { Base::init(shared); });
-    if (threadIdx.x == 0 && params.hasQueryMap) ptx::prefetchTensorMap(&params.queryMap);
+    if (threadIdx.x == 0 && params.hasQueryMap) ptx::prefetchTensorMap(&params.queries->map);
     // The shuffle tells the compiler that all lanes agree.
     const int group = __shfl_sync(~0u, threadIdx.x / groupThreads, 0);
     const Merge merge{params, shared.places, params.rows() - static_cast<int>(blockIdx.y) * Base::N};
@@ -265,7 +265,7 @@ struct FewRowsConsume<T, 64, HeadDim> : FewRows<T, 64, HeadDim> {
     if (threadIdx.x / 32 == Base::consumerWarps - 1) Base::prefetchTranslations(params);
     const auto startQuery = [&](int request) {
       if (!params.hasQueryMap) {
-        startLoadingQuery(shared, params.firstQuery(request, blockIdx.z) + place.query, present);
+        startLoadingQuery(shared, params.firstQuery(request, blockIdx.z) + place.query(params), present);
       } else if (threadIdx.x % groupThreads == 0) {
         const QueryPlace first = QueryPlace::of(params, blockIdx.y * Base::N + group * groupRows, blockIdx.z);
         ptx::arriveExpect(shared.queryFull[group], groupQueryBytes);

@@ -10,13 +10,13 @@ namespace polymla {
 /** Grid: partitions × blocks of N rows × KV heads, all resident when any request is split. */
 template <class T, int N, int HeadDim>
 __global__ void __launch_bounds__(FewRows<T, N, HeadDim>::ctaThreads, 1)
-    fewRowsDecode(const __grid_constant__ CUtensorMap cacheMap, const __grid_constant__ DecodeParams<T> params) {
+    fewRowsDecode(const __grid_constant__ DecodeParams<T> params) {
   using Kernel = FewRows<T, N, HeadDim>;
   extern __shared__ __align__(1024) uint8_t memory[];
   auto& shared = *reinterpret_cast<typename Kernel::Shared*>(memory);
   if (threadIdx.x / 32 >= Kernel::consumerWarps) {
     if constexpr (N == 64) ptx::giveRegisters<Kernel::producerRegisters>();
-    if (threadIdx.x / 32 == Kernel::consumerWarps) FewRowsFeed<T, N, HeadDim>::produce(&cacheMap, params, shared);
+    if (threadIdx.x / 32 == Kernel::consumerWarps) FewRowsFeed<T, N, HeadDim>::produce(params, shared);
   } else {
     if constexpr (N == 64) ptx::takeRegisters<Kernel::consumerRegisters>();
     FewRowsConsume<T, N, HeadDim>::consume(params, shared);

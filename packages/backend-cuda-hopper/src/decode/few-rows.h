@@ -9,19 +9,19 @@
 
 namespace polymla {
 
-/** The map of the cache that the kernel takes. */
-CUtensorMap fewRowsMap(const CacheShape& cache);
+/** The cache as the kernel copies it: in groups of 8 tokens, see cacheGroupMap. */
+CacheMaps fewRowsMaps(const CacheShape& cache);
 
 /** The boxes of queries that it takes. */
 inline QueryBox fewRowsQueryBox(int rowBlock, int headDim) { return {rowBlock < 64 ? rowBlock : 32, headDim / tileColumns}; }
 
 /**
- * Enqueues dense decode with few query rows per KV head; rows beyond params.rowBlock make CTAs that read the cache once each.
+ * Enqueues dense decode with few query rows per KV head; rows beyond shape.rowBlock make CTAs that read the cache once each. At
+ * most fewRowsPartitions partitions, or 1.
  *
- * @param partitions rows of params.schedule, at most fewRowsPartitions, or 1
  * @throws CudaError, std::invalid_argument
  */
 template <class T>
-void launchFewRows(const CUtensorMap& map, const DecodeParams<T>& params, int partitions, cudaStream_t stream);
+void launchFewRows(const DecodeParams<T>& params, const DecodeLaunch& shape, cudaStream_t stream);
 
 }  // namespace polymla

@@ -43,7 +43,7 @@ struct ManyRowsFeed : ManyRows<T> {
     }
   }
 
-  static __device__ __forceinline__ void loadValues(const ManyRowsMaps& maps, Shared& shared, const ValueCursor& at,
+  static __device__ __forceinline__ void loadValues(const CacheMaps& maps, Shared& shared, const ValueCursor& at,
                                                     int box, const Part& part) {
     waitEmpty(shared, at);
     ptx::MBarrier& full = shared.valueFull[at.slot];
@@ -53,7 +53,7 @@ struct ManyRowsFeed : ManyRows<T> {
     if (!part.whole) request(&maps.tile, target + tileBytes, full, box * boxTiles + 1, part);
   }
 
-  static __device__ __forceinline__ void loadScoreTile(const ManyRowsMaps& maps, Shared& shared, const ScoreCursor& at,
+  static __device__ __forceinline__ void loadScoreTile(const CacheMaps& maps, Shared& shared, const ScoreCursor& at,
                                                        const Part& part) {
     ptx::wait(shared.scoreEmpty[at.slot], at.parity ^ 1);
     ptx::MBarrier& full = shared.scoreFull[at.slot];
@@ -93,8 +93,8 @@ struct ManyRowsFeed : ManyRows<T> {
   }
 
   /** The pages, by two warps: a request takes its thread as long as a tenth of a page takes. */
-  static __device__ void loadPages(int warp, const ManyRowsMaps& maps, const DecodeParams<T>& params, Shared& shared,
-                                   const Beginning& beginning) {
+  static __device__ void loadPages(int warp, const DecodeParams<T>& params, Shared& shared, const Beginning& beginning) {
+    const CacheMaps& maps = *params.cache;
     int lane = threadIdx.x % 32;
     const int quartersLog2 = quartersLog2Of(params);
     const int perLoad = 32 >> quartersLog2;
@@ -117,6 +117,8 @@ struct ManyRowsFeed : ManyRows<T> {
         // Requested ahead of as many pages as a warp has entries of: a load takes as long as both pages.
         const int mine = upcoming;
         const bool goesOn = first + perLoad < piece.endPage;
+        // The next piece's queries wait for their map: by then the pages have driven it out of all caches.
+        if (warp == 0 && lane == 0 && params.hasQueryMap) ptx::prefetchTensorMap(&params.queries->map);
         upcomingOf = goesOn ? piece.request : min(piece.request + 1, shared.row.endRequest);
         upcoming = entryOf(params, upcomingOf, goesOn ? first + perLoad : 0);
         for (int index = 0; index < perLoad && first + index < piece.endPage; index++) {

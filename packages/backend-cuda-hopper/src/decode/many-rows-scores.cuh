@@ -80,7 +80,7 @@ struct ManyRowsScores : ManyRows<T> {
 #pragma unroll 1
     for (int row = threadIdx.x % groupThreads / chunks; row < rowsPerCta; row += groupThreads / chunks) {
       const bool present = rowBegin() + row < params.rows();
-      const int64_t at = present ? shared.places[row].query : 0;
+      const int64_t at = present ? shared.places[row].query(params) : 0;
       ptx::copyAsync16(target + row * 128 + ((chunk ^ row) & 7) * 16, source + at, present);
     }
   }

@@ -16,8 +16,7 @@ namespace polymla {
  */
 template <class T, bool brief>
 __global__ void __launch_bounds__(ManyRows<T>::threads, 1)
-    manyRowsDecode(const __grid_constant__ ManyRowsMaps maps,
-                   const __grid_constant__ DecodeParams<T> params) {
+    manyRowsDecode(const __grid_constant__ DecodeParams<T> params) {
   using Kernel = ManyRows<T>;
   using Feed = ManyRowsFeed<T, brief>;
   extern __shared__ __align__(1024) uint8_t memory[];
@@ -33,9 +32,10 @@ __global__ void __launch_bounds__(ManyRows<T>::threads, 1)
   }
   if (threadIdx.x == 32) shared.queryPlace = QueryPlace::of(params, Kernel::rowBegin(), blockIdx.z);
   if (threadIdx.x == 64) {
-    ptx::prefetchTensorMap(&maps.box);
-    ptx::prefetchTensorMap(&maps.tile);
-    if (params.hasQueryMap) ptx::prefetchTensorMap(&params.queryMap);
+    // In the order in which they are needed.
+    if (params.hasQueryMap) ptx::prefetchTensorMap(&params.queries->map);
+    ptx::prefetchTensorMap(&params.cache->tile);
+    ptx::prefetchTensorMap(&params.cache->box);
   }
   ptx::awaitEarlierKernels();
   ScheduleRow row = params.schedule[blockIdx.x];
@@ -62,7 +62,7 @@ __global__ void __launch_bounds__(ManyRows<T>::threads, 1)
     ptx::giveRegisters<Kernel::feedRegisters>();
     const int warp = threadIdx.x % Kernel::groupThreads / 32;
     if (warp < 2) {
-      Feed::loadPages(warp, maps, params, shared, beginning);
+      Feed::loadPages(warp, params, shared, beginning);
       ptx::allowNextKernel();
       if (warp == 1) Feed::announce(params, shared);
     }

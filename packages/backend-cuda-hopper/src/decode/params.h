@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "../host/launch-params.h"
 #include "../host/schedule.h"
 
 namespace polymla {
@@ -15,7 +16,26 @@ constexpr int tileColumns = 64;
 constexpr int pageTiles = queryDim / tileColumns;
 constexpr int tileBytes = pageTokens * tileColumns * 2;
 
-/** Arguments of a dense decode kernel; device pointers. T is the 16-bit type of queries, cache and output. */
+/** A cache as a kernel copies it; in device memory. */
+struct CacheMaps {
+  CUtensorMap box;
+  CUtensorMap tile;  ///< many-rows: of one 64-column tile, for the last one of a page and pages of fewer than 64 tokens
+};
+
+/** Queries of T, rows 16-byte aligned; in device memory. */
+template <class T>
+struct QueryTensor {
+  CUtensorMap map;  ///< of boxes of a CTA's rows, as the kernel's QueryBox says; only where DecodeParams::hasQueryMap
+  const T* q;       ///< [batch, queryTokens, headsQ, headDim]
+  int64_t requestStride;  ///< in elements
+  int64_t tokenStride;
+  int64_t headStride;
+};
+
+/**
+ * Arguments of a dense decode kernel; device pointers. T is the 16-bit type of queries, cache and output. So that they take no
+ * more than mostParamBytes, tensor maps lie in device memory.
+ */
 template <class T>
 struct DecodeParams {
   // The first 64 bytes are one line of the constant cache: all that stands between a CTA's start and its first page.
@@ -28,33 +48,25 @@ struct DecodeParams {
   int32_t pages;     ///< of the cache
   /** Most tokens that a request's row of the table has room for. */
   int32_t mostTokens = INT32_MAX - pageTokens;
+  const CacheMaps* cache;
   /** Most blocks of 64 tokens of a request, whatever its length: those of a split that is a request of its own. */
   int32_t mostPages = INT32_MAX;
-  int32_t headsPerKv;  ///< headsQ / headsKv
-  int32_t headsQ;
-  int32_t queryTokens;
-  /** Whose queries a request has, where requests are splits of a batch-invariant step; null: its own. */
-  const int32_t* queryOf = nullptr; ///< [batch]
-  const T* q;                  ///< [batch, queryTokens, headsQ, 576], strides below, rows 16-byte aligned
-  int64_t queryRequestStride;  ///< of q, in elements
-  int64_t queryTokenStride;
-  int64_t queryHeadStride;
-  float scaleLog2;  ///< softmax scale · log2 e
   bool causal;
   bool hasQueryMap = false;
-  int32_t batch;
-  int32_t headsKv;
+  const QueryTensor<T>* queries;
+  /** Whose queries a request has, where requests are splits of a batch-invariant step; null: its own. */
+  const int32_t* queryOf = nullptr; ///< [batch]
   T* out;                ///< [batch, queryTokens, headsQ, 512]
   float* lse;            ///< [batch, headsQ, queryTokens], natural log
   T* partialOut;         ///< parts of splits, KV heads and row blocks, see Combine and FewRowsMerge
   float* partialLse;     ///< of all splits and rows, base 2: see Combine::lseOf, few-rows: FewRowsMerge::lseOf
   uint32_t* arrivals;    ///< [batch, headsKv, row blocks], 0 before and after each launch
-  int32_t headDim = queryDim;  ///< of q and the cache: 576, for few-rows also 512
-  int32_t rowBlock = 0;  ///< of few-rows: query rows per CTA
   /** Of the last queryTokens keys, which ones a query token sees: bit t % 32 of word t / 32 of its row; null: as `causal` says. */
   const int32_t* treeMask = nullptr;  ///< [batch, queryTokens, ceil(queryTokens / 32)]
-  /** Boxes of a CTA's rows of q, as the kernel's QueryBox says; only where `hasQueryMap`. */
-  CUtensorMap queryMap{};
+  int32_t headsKv;
+  int32_t headsPerKv;
+  int32_t queryTokens;
+  float scaleLog2;  ///< softmax scale · log2 e
 
   /**
    * Whether CTAs wait for one another, as those of a split request do: the launch must fail rather than leave some of them queued.
@@ -62,6 +74,7 @@ struct DecodeParams {
    */
   bool awaitsOthers(int partitions) const { return partitions > 1 && queryOf == nullptr; }
 
+  __host__ __device__ int headsQ() const { return headsKv * headsPerKv; }
   /** Query rows of one KV head: row s · headsPerKv + h is token s, head h of the group. */
   __host__ __device__ int rows() const { return queryTokens * headsPerKv; }
 
@@ -79,15 +92,15 @@ struct DecodeParams {
   /** First row of a KV head in q; RowPlaces has the row's own part. */
   __device__ const T* firstQuery(int request, int kvHead) const {
     if (queryOf != nullptr) request = queryOf[request];
-    return q + request * queryRequestStride + static_cast<int64_t>(kvHead) * headsPerKv * queryHeadStride;
+    return queries->q + request * queries->requestStride + static_cast<int64_t>(kvHead) * headsPerKv * queries->headStride;
   }
   /** Offset of a KV head's rows in out, in rows of 512. */
   __device__ int64_t firstRow(int request, int kvHead) const {
-    return static_cast<int64_t>(request) * queryTokens * headsQ + kvHead * headsPerKv;
+    return static_cast<int64_t>(request) * queryTokens * headsQ() + kvHead * headsPerKv;
   }
   /** The same in lse. */
   __device__ int64_t firstLse(int request, int kvHead) const {
-    return (static_cast<int64_t>(request) * headsQ + kvHead * headsPerKv) * queryTokens;
+    return (static_cast<int64_t>(request) * headsQ() + kvHead * headsPerKv) * queryTokens;
   }
   /** Mask row of a query token; only with a tree mask. */
   __device__ const int32_t* treeRow(int request, int token) const {
@@ -98,6 +111,16 @@ struct DecodeParams {
   __device__ int visibleKeys(int length, int token) const {
     return causal ? length - (queryTokens - 1 - token) : length;
   }
+};
+static_assert(fitsParams<DecodeParams<uint16_t>>);
+
+/** What a launch of a dense decode kernel takes besides. */
+struct DecodeLaunch {
+  int partitions;  ///< rows of the schedule
+  int batch;
+  int headDim;   ///< of q and the cache: 576, for few-rows also 512
+  int rowBlock;  ///< of few-rows: query rows per CTA
+  int64_t pages; ///< blocks of 64 tokens of all requests together, as far as is known: the results do not depend on it
 };
 
 }  // namespace polymla

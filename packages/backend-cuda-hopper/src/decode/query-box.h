@@ -15,19 +15,19 @@ struct QueryBox {
   int tiles;
 };
 
-/** The map of the queries of `params`, of which there are `requests`, in such boxes, where there is one. */
+/** The map of `queries`, of which there are `requests`, in such boxes, where there is one. */
 template <class T>
-std::optional<CUtensorMap> queryMapOf(const DecodeParams<T>& params, int64_t requests, const QueryBox& box) {
-  const QueryShape shape{params.q,
+std::optional<CUtensorMap> queryMapOf(const QueryTensor<T>& queries, const DecodeParams<T>& params, int64_t requests, int headDim, const QueryBox& box) {
+  const QueryShape shape{queries.q,
                          !std::is_same_v<T, __half>,
                          requests,
                          params.queryTokens,
-                         params.headsQ,
+                         params.headsQ(),
                          params.headsPerKv,
-                         params.headDim,
-                         params.queryRequestStride * static_cast<int64_t>(sizeof(T)),
-                         params.queryTokenStride * static_cast<int64_t>(sizeof(T)),
-                         params.queryHeadStride * static_cast<int64_t>(sizeof(T))};
+                         headDim,
+                         queries.requestStride * static_cast<int64_t>(sizeof(T)),
+                         queries.tokenStride * static_cast<int64_t>(sizeof(T)),
+                         queries.headStride * static_cast<int64_t>(sizeof(T))};
   return queryTensorMap(shape, box.rows, box.tiles);
 }
 

@@ -22,7 +22,7 @@ template <class T>
 __device__ __forceinline__ void loadQueryBox(const DecodeParams<T>& params, uint8_t* target, ptx::MBarrier& full, const QueryPlace& place,
                                              int request, int tile) {
   if (params.queryOf != nullptr) request = params.queryOf[request];
-  ptx::loadBox(target, &params.queryMap, full, 0, place.head, place.token, tile, request);
+  ptx::loadBox(target, &params.queries->map, full, 0, place.head, place.token, tile, request);
 }
 
 }  // namespace polymla

@@ -6,6 +6,7 @@
 
 #include "cuda-check.h"
 #include "early-launch.h"
+#include "launch-params.h"
 
 namespace polymla {
 
@@ -23,6 +24,8 @@ struct LaunchShape {
  */
 template <class... Params>
 class DeviceKernel {
+  static_assert(fitsParams<Params...>);
+
  public:
   DeviceKernel(void (*kernel)(Params...), size_t sharedBytes) : kernel(kernel), sharedBytes(sharedBytes) {}
 

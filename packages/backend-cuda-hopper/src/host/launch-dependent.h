@@ -6,6 +6,7 @@
 
 #include "early-launch.h"
 #include "gpu/library/failure-of.h"
+#include "launch-params.h"
 
 namespace polymla {
 
@@ -15,6 +16,7 @@ namespace polymla {
  */
 template <class... Params>
 void launchDependent(void (*kernel)(Params...), const char* name, int64_t blocks, int threads, cudaStream_t stream, const Params&... params) {
+  static_assert(fitsParams<Params...>);
   if (blocks == 0) return;
   cudaLaunchAttribute early{};
   early.id = cudaLaunchAttributeProgrammaticStreamSerialization;

@@ -1,6 +1,7 @@
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 
+#include "../decode/params.h"
 #include "../host/launch-dependent.h"
 #include "../ptx/dependent-launch.cuh"
 #include "combine-splits.h"
@@ -38,19 +39,19 @@ __device__ __forceinline__ float largestOfWarp(float value) {
 
 /** A warp per query row. */
 template <class T>
-__global__ void __launch_bounds__(threads) combineSplits(const DecodeParams<T> params, const SplitResults<T> splits) {
+__global__ void __launch_bounds__(threads) combineSplits(const SplitResults<T> splits) {
   ptx::awaitEarlierKernels();
   ptx::allowNextKernel();
   const int lane = threadIdx.x % 32;
-  const int64_t rowsOfRequest = static_cast<int64_t>(params.queryTokens) * params.headsQ;
-  const int64_t rows = params.batch * rowsOfRequest;
+  const int64_t rowsOfRequest = static_cast<int64_t>(splits.queryTokens) * splits.headsQ;
+  const int64_t rows = splits.batch * rowsOfRequest;
   for (int64_t index = static_cast<int64_t>(blockIdx.x) * warps + threadIdx.x / 32; index < rows; index += static_cast<int64_t>(gridDim.x) * warps) {
     const int64_t request = index / rowsOfRequest;
-    const int64_t token = index % rowsOfRequest / params.headsQ;
-    const int64_t head = index % params.headsQ;
-    const int64_t first = params.numSplits[request];
-    const int count = static_cast<int>(params.numSplits[request + 1] - first);
-    const float* const lses = splits.lses + (first * params.headsQ + head) * params.queryTokens + token;
+    const int64_t token = index % rowsOfRequest / splits.headsQ;
+    const int64_t head = index % splits.headsQ;
+    const int64_t first = splits.numSplits[request];
+    const int count = static_cast<int>(splits.numSplits[request + 1] - first);
+    const float* const lses = splits.lses + (first * splits.headsQ + head) * splits.queryTokens + token;
     const T* const outs = splits.outs + (first * rowsOfRequest + index % rowsOfRequest) * valueDim;
 
     float largest = -INFINITY;
@@ -78,11 +79,11 @@ __global__ void __launch_bounds__(threads) combineSplits(const DecodeParams<T> p
     Eight<T> halves[2];
 #pragma unroll
     for (int i = 0; i < laneValues; i++) halves[i / 8].values[i % 8] = static_cast<T>(sums[i] * norm);
-    auto* const out = reinterpret_cast<Eight<T>*>(params.out + index * valueDim);
+    auto* const out = reinterpret_cast<Eight<T>*>(splits.out + index * valueDim);
     out[lane] = halves[0];
     out[half / 8 + lane] = halves[1];
     if (lane == 0) {
-      params.lse[(request * params.headsQ + head) * params.queryTokens + token] = total > 0 ? largest + logf(total) : INFINITY;
+      splits.lse[(request * splits.headsQ + head) * splits.queryTokens + token] = total > 0 ? largest + logf(total) : INFINITY;
     }
   }
 }
@@ -90,12 +91,12 @@ __global__ void __launch_bounds__(threads) combineSplits(const DecodeParams<T> p
 }  // namespace
 
 template <class T>
-void launchCombineSplits(const DecodeParams<T>& params, const SplitResults<T>& splits, cudaStream_t stream) {
-  const int64_t rows = static_cast<int64_t>(params.batch) * params.queryTokens * params.headsQ;
-  launchDependent(combineSplits<T>, "combine_splits", (rows + warps - 1) / warps, threads, stream, params, splits);
+void launchCombineSplits(const SplitResults<T>& splits, cudaStream_t stream) {
+  const int64_t rows = splits.batch * splits.queryTokens * splits.headsQ;
+  launchDependent(combineSplits<T>, "combine_splits", (rows + warps - 1) / warps, threads, stream, splits);
 }
 
-template void launchCombineSplits(const DecodeParams<__nv_bfloat16>&, const SplitResults<__nv_bfloat16>&, cudaStream_t);
-template void launchCombineSplits(const DecodeParams<__half>&, const SplitResults<__half>&, cudaStream_t);
+template void launchCombineSplits(const SplitResults<__nv_bfloat16>&, cudaStream_t);
+template void launchCombineSplits(const SplitResults<__half>&, cudaStream_t);
 
 }  // namespace polymla

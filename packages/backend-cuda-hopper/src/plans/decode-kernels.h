@@ -24,12 +24,11 @@ struct FewRowsKernel {
   /** Rows of a KV head for which a split has room in scratch. */
   static int64_t scratchRows(int rows, int rowBlock) { return roundUp(rows, rowBlock); }
 
-  using Maps = decltype(fewRowsMap(CacheShape{}));
-  static Maps maps(const CacheShape& cache) { return fewRowsMap(cache); }
+  static CacheMaps maps(const CacheShape& cache) { return fewRowsMaps(cache); }
   static QueryBox queryBox(int rowBlock, int headDim) { return fewRowsQueryBox(rowBlock, headDim); }
   template <class T>
-  static void launch(const Maps& maps, const DecodeParams<T>& params, int partitions, int64_t, cudaStream_t stream) {
-    launchFewRows(maps, params, partitions, stream);
+  static void launch(const DecodeParams<T>& params, const DecodeLaunch& shape, cudaStream_t stream) {
+    launchFewRows(params, shape, stream);
   }
 };
 
@@ -40,12 +39,11 @@ struct ManyRowsKernel {
   }
   static int64_t scratchRows(int rows) { return roundUp(rows, 64); }
 
-  using Maps = decltype(manyRowsMaps(CacheShape{}));
-  static Maps maps(const CacheShape& cache) { return manyRowsMaps(cache); }
+  static CacheMaps maps(const CacheShape& cache) { return manyRowsMaps(cache); }
   static QueryBox queryBox(int, int) { return manyRowsQueryBox; }
   template <class T>
-  static void launch(const Maps& maps, const DecodeParams<T>& params, int partitions, int64_t pages, cudaStream_t stream) {
-    launchManyRows(maps, params, partitions, pages, stream);
+  static void launch(const DecodeParams<T>& params, const DecodeLaunch& shape, cudaStream_t stream) {
+    launchManyRows(params, shape, stream);
   }
 };
 

@@ -4,7 +4,7 @@
 #include <cuda_fp16.h>
 
 #include <algorithm>
-#include <optional>
+#include <map>
 #include <tuple>
 #include <unordered_map>
 
@@ -13,6 +13,7 @@
 #include "../ops/split-batch.h"
 #include "decode-cost.h"
 #include "decode-kernels.h"
+#include "device-records.h"
 #include "gpu/library/device.h"
 #include "gpu/library/failure-of.h"
 #include "gpu/ops/schedule.h"
@@ -47,7 +48,7 @@ template <class T, class Kernel>
 class DecodePlan : public Plan {
  public:
   DecodePlan(Device& device, const pmla_decode_problem& problem, const DecodeShape& shape)
-      : problem_(problem), shape_(shape), counters_(device, shape.counters) {}
+      : problem_(problem), shape_(shape), counters_(device, shape.counters), records_(device) {}
 
   pmla_choice choose(const pmla_load& load) override {
     return {sizeof(pmla_choice), 0, shape_.partitions, overhead(load)};
@@ -62,13 +63,13 @@ class DecodePlan : public Plan {
     requireDecodeArgs(args.decode);
     DecodeParams<T> params = paramsOf(args.decode);
     try {
-      mapQueries(params);
-      const typename Kernel::Maps& maps = mapsOf(args.decode.cache);
+      placeQueries(params, args.decode);
+      params.cache = mapsOf(args.decode.cache);
       if (shape_.ownSchedule) scheduleHere(args.decode, stream);
       if (shape_.mostSplits == 0) {
-        Kernel::launch(maps, params, static_cast<int>(shape_.partitions), load_.total_pages, stream);
+        Kernel::launch(params, launchOf(args.decode.batch), stream);
       } else {
-        launchSplits(maps, params, args.decode, stream);
+        launchSplits(params, args.decode, stream);
       }
     } catch (const CudaError& error) {
       throw failureOf(error.code, error.what());
@@ -102,18 +103,23 @@ class DecodePlan : public Plan {
   }
 
   /** The kernels take the splits as requests; then those of each request are combined. */
-  void launchSplits(const typename Kernel::Maps& maps, const DecodeParams<T>& params, const pmla_decode_args& args,
-                    cudaStream_t stream) {
+  void launchSplits(const DecodeParams<T>& params, const pmla_decode_args& args, cudaStream_t stream) {
     DecodeParams<T> decode = params;
     decode.out = at<T>(args.workspace, shape_.workspace.partOuts);
     decode.lse = at<float>(args.workspace, shape_.workspace.partLses);
-    splitRequests(decode, args, stream);
-    Kernel::launch(maps, decode, static_cast<int>(shape_.partitions), load_.total_pages, stream);
-    launchCombineSplits(params, {decode.out, decode.lse}, stream);
+    const int64_t mostSplits = splitRequests(decode, args, stream);
+    Kernel::launch(decode, launchOf(mostSplits), stream);
+    launchCombineSplits<T>({params.numSplits, decode.out, decode.lse, params.out, params.lse, args.batch, params.queryTokens, params.headsQ()},
+                           stream);
   }
 
-  /** Makes the batch of `decode` one of splits. */
-  void splitRequests(DecodeParams<T>& decode, const pmla_decode_args& args, cudaStream_t stream) const {
+  DecodeLaunch launchOf(int64_t batch) const {
+    return {static_cast<int>(shape_.partitions), static_cast<int>(batch), static_cast<int>(problem_.cache.head_dim), shape_.rowBlock,
+            load_.total_pages};
+  }
+
+  /** Makes the batch of `decode` one of splits. @returns how many there are at most */
+  int64_t splitRequests(DecodeParams<T>& decode, const pmla_decode_args& args, cudaStream_t stream) const {
     const DecodeShape::Workspace& scratch = shape_.workspace;
     SplitBatch step{};
     step.lengths = decode.lengths;
@@ -139,41 +145,52 @@ class DecodePlan : public Plan {
     decode.queryOf = step.requestOf;
     decode.blockTable = step.splitTable;
     decode.blockTableStride = static_cast<int32_t>(step.splitColumns);
-    decode.batch = static_cast<int32_t>(step.mostSplits);
     decode.mostPages = static_cast<int32_t>(step.splitPages);
     decode.mostTokens = longestLength;
+    return step.mostSplits;
   }
 
   /** Made once per cache: there are as many as layers. */
-  const typename Kernel::Maps& mapsOf(const void* memory) {
-    constexpr size_t mostKept = 4096;
+  const CacheMaps* mapsOf(const void* memory) {
     const auto known = maps_.find(memory);
     if (known != maps_.end()) return known->second;
-    if (maps_.size() >= mostKept) maps_.clear();
     const pmla_kv_layout& cache = problem_.cache;
     const int64_t headBytes = cache.head_dim * static_cast<int64_t>(sizeof(T));
     const CacheShape shape{memory, cache.format == PMLA_KV_BF16, cache.pages, static_cast<int>(cache.page_size),
                            static_cast<int>(cache.heads_kv), static_cast<int>(cache.head_dim),
                            cache.page_stride * static_cast<int64_t>(sizeof(T)), cache.heads_kv * headBytes};
-    return maps_.emplace(memory, Kernel::maps(shape)).first->second;
+    return maps_.emplace(memory, records_.add(Kernel::maps(shape))).first->second;
   }
 
-  /** Engines use few buffers for queries: mostly the map is the last one again. */
-  void mapQueries(DecodeParams<T>& params) {
-    const QuerySource source{params.q, params.queryRequestStride, params.queryTokenStride, params.queryHeadStride};
-    if (source != querySource_) {
-      queryMap_ = queryMapOf(params, problem_.max_batch, Kernel::queryBox(params.rowBlock, params.headDim));
-      querySource_ = source;
+  /** Engines use few buffers for queries: mostly they are the last ones again. */
+  void placeQueries(DecodeParams<T>& params, const pmla_decode_args& args) {
+    const QuerySource source{args.q, args.q_strides[0], args.q_strides[1], args.q_strides[2]};
+    if (lastQueries_ == nullptr || source != lastSource_) {
+      const auto known = queries_.find(source);
+      lastQueries_ = known != queries_.end() ? &known->second : &queries_.emplace(source, recordOf(params, args)).first->second;
+      lastSource_ = source;
     }
-    params.hasQueryMap = queryMap_.has_value();
-    if (params.hasQueryMap) params.queryMap = *queryMap_;
+    params.queries = lastQueries_->record;
+    params.hasQueryMap = lastQueries_->hasMap;
+  }
+
+  struct QueryRecord {
+    const QueryTensor<T>* record;
+    bool hasMap;
+  };
+
+  QueryRecord recordOf(const DecodeParams<T>& params, const pmla_decode_args& args) {
+    QueryTensor<T> queries{{}, static_cast<const T*>(args.q), args.q_strides[0], args.q_strides[1], args.q_strides[2]};
+    const auto headDim = static_cast<int>(problem_.cache.head_dim);
+    const auto map = queryMapOf(queries, params, problem_.max_batch, headDim, Kernel::queryBox(shape_.rowBlock, headDim));
+    if (map) queries.map = *map;
+    return {records_.add(queries), map.has_value()};
   }
 
   DecodeParams<T> paramsOf(const pmla_decode_args& args) const {
     constexpr double log2e = 1.4426950408889634;
     const DecodeShape::Workspace& scratch = shape_.workspace;
     DecodeParams<T> params{};
-    params.q = static_cast<const T*>(args.q);
     params.out = static_cast<T*>(args.out);
     params.lse = args.lse ? args.lse : at<float>(args.workspace, scratch.lse);
     params.lengths = args.seqlens;
@@ -185,21 +202,14 @@ class DecodePlan : public Plan {
     params.partialLse = at<float>(args.workspace, scratch.partialLse);
     params.arrivals = counters_.get();
     params.blockTableStride = static_cast<int32_t>(problem_.block_table_width);
-    params.batch = static_cast<int32_t>(args.batch);
     params.queryTokens = static_cast<int32_t>(problem_.query_tokens);
-    params.headsQ = static_cast<int32_t>(problem_.heads);
     params.headsKv = static_cast<int32_t>(problem_.cache.heads_kv);
     params.headsPerKv = static_cast<int32_t>(problem_.heads / problem_.cache.heads_kv);
     params.pages = static_cast<int32_t>(problem_.cache.pages);
     params.scaleLog2 = static_cast<float>(problem_.softmax_scale * log2e);
     params.causal = problem_.mask == PMLA_MASK_CAUSAL && problem_.query_tokens > 1;
     params.pageSize = static_cast<int32_t>(problem_.cache.page_size);
-    params.headDim = static_cast<int32_t>(problem_.cache.head_dim);
-    params.rowBlock = shape_.rowBlock;
     params.treeMask = problem_.mask == PMLA_MASK_TREE ? args.tree_mask : nullptr;
-    params.queryRequestStride = args.q_strides[0];
-    params.queryTokenStride = args.q_strides[1];
-    params.queryHeadStride = args.q_strides[2];
     params.mostTokens = static_cast<int32_t>(std::min<int64_t>(mostTokens(), longestLength));
     return params;
   }
@@ -207,10 +217,12 @@ class DecodePlan : public Plan {
   const pmla_decode_problem problem_;
   const DecodeShape shape_;
   const Counters counters_;
-  std::unordered_map<const void*, typename Kernel::Maps> maps_;
+  DeviceRecords records_;
+  std::unordered_map<const void*, const CacheMaps*> maps_;
   using QuerySource = std::tuple<const void*, int64_t, int64_t, int64_t>;
-  QuerySource querySource_{};  ///< of the last launch
-  std::optional<CUtensorMap> queryMap_;
+  std::map<QuerySource, QueryRecord> queries_;
+  QuerySource lastSource_{};
+  const QueryRecord* lastQueries_ = nullptr;
   pmla_load load_{};  ///< of the last choice
   int64_t overhead_ = 0;
 };

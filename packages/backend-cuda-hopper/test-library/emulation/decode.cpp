@@ -23,10 +23,10 @@ CUtensorMap mapOf(const CacheShape& cache) {
 
 /** Requests that the kernels work on: a batch of splits has room for more. */
 template <class T>
-int requestsOf(const DecodeParams<T>& params, int partitions) {
-  if (params.queryOf == nullptr) return params.batch;
+int requestsOf(const DecodeParams<T>& params, const DecodeLaunch& shape) {
+  if (params.queryOf == nullptr) return shape.batch;
   int requests = 0;
-  for (int partition = 0; partition < partitions; partition++) {
+  for (int partition = 0; partition < shape.partitions; partition++) {
     requests = std::max(requests, params.schedule[partition].endRequest + 1);
   }
   return requests;
@@ -57,7 +57,7 @@ bool isWhole(const DecodeParams<T>& params, int partitions, int requests) {
 template <class T>
 void decodeRow(const CacheShape& cache, const DecodeParams<T>& params, int request, int kvHead, int row) {
   const RowPlaces place = RowPlaces::of(params, row);
-  const T* const query = params.firstQuery(request, kvHead) + place.query;
+  const T* const query = params.firstQuery(request, kvHead) + place.query(params);
   const int32_t* const table = params.blockTable + static_cast<int64_t>(request) * params.blockTableStride;
   const int length = params.lengthOf(request);
   // Of a split that is a request of its own, the keys past its pages are another's.
@@ -94,16 +94,16 @@ void decodeRow(const CacheShape& cache, const DecodeParams<T>& params, int reque
 }
 
 template <class T>
-void decode(const CUtensorMap& map, const DecodeParams<T>& params, int partitions) {
+void decode(const DecodeParams<T>& params, const DecodeLaunch& shape) {
   CacheShape cache;
-  std::memcpy(&cache, &map, sizeof cache);
-  const int requests = requestsOf(params, partitions);
-  bool right = isWhole(params, partitions, requests);
+  std::memcpy(&cache, &params.cache->box, sizeof cache);
+  const int requests = requestsOf(params, shape);
+  bool right = isWhole(params, shape.partitions, requests);
   // Scratch may hold anything, and must lie apart from everything else. A batch of splits has none.
   if (params.queryOf == nullptr) {
-    const int64_t counters = static_cast<int64_t>(params.batch) * params.headsKv * ((params.rows() + 15) / 16);
+    const int64_t counters = static_cast<int64_t>(shape.batch) * params.headsKv * ((params.rows() + 15) / 16);
     for (int64_t i = 0; i < counters; i++) right = right && params.arrivals[i] == 0;
-    const int64_t scratchRows = static_cast<int64_t>(params.numSplits[params.batch]) * params.headsKv * ((params.rows() + 15) / 16 * 16);
+    const int64_t scratchRows = static_cast<int64_t>(params.numSplits[shape.batch]) * params.headsKv * ((params.rows() + 15) / 16 * 16);
     std::memset(params.partialOut, 0xff, scratchRows * valueDim * sizeof(T));
     std::memset(params.partialLse, 0xff, scratchRows * 4);
   }
@@ -117,22 +117,22 @@ void decode(const CUtensorMap& map, const DecodeParams<T>& params, int partition
 
 }  // namespace
 
-CUtensorMap fewRowsMap(const CacheShape& cache) { return mapOf(cache); }
+CacheMaps fewRowsMaps(const CacheShape& cache) { return {mapOf(cache), {}}; }
 template <class T>
-void launchFewRows(const CUtensorMap& map, const DecodeParams<T>& params, int partitions, cudaStream_t stream) {
-  emulation::enqueue(stream, [=] { decode(map, params, partitions); });
+void launchFewRows(const DecodeParams<T>& params, const DecodeLaunch& shape, cudaStream_t stream) {
+  emulation::enqueue(stream, [=] { decode(params, shape); });
 }
-template void launchFewRows(const CUtensorMap&, const DecodeParams<__half>&, int, cudaStream_t);
-template void launchFewRows(const CUtensorMap&, const DecodeParams<__nv_bfloat16>&, int, cudaStream_t);
+template void launchFewRows(const DecodeParams<__half>&, const DecodeLaunch&, cudaStream_t);
+template void launchFewRows(const DecodeParams<__nv_bfloat16>&, const DecodeLaunch&, cudaStream_t);
 
 int manyRowsPartitions(int rows, int headsKv, int sms) { return std::max(1, sms / ((rows + 63) / 64 * headsKv)); }
-ManyRowsMaps manyRowsMaps(const CacheShape& cache) { return {mapOf(cache), mapOf(cache)}; }
+CacheMaps manyRowsMaps(const CacheShape& cache) { return {mapOf(cache), mapOf(cache)}; }
 template <class T>
-void launchManyRows(const ManyRowsMaps& maps, const DecodeParams<T>& params, int partitions, int64_t, cudaStream_t stream) {
-  emulation::enqueue(stream, [=] { decode(maps.tile, params, partitions); });
+void launchManyRows(const DecodeParams<T>& params, const DecodeLaunch& shape, cudaStream_t stream) {
+  emulation::enqueue(stream, [=] { decode(params, shape); });
 }
-template void launchManyRows(const ManyRowsMaps&, const DecodeParams<__half>&, int, int64_t, cudaStream_t);
-template void launchManyRows(const ManyRowsMaps&, const DecodeParams<__nv_bfloat16>&, int, int64_t, cudaStream_t);
+template void launchManyRows(const DecodeParams<__half>&, const DecodeLaunch&, cudaStream_t);
+template void launchManyRows(const DecodeParams<__nv_bfloat16>&, const DecodeLaunch&, cudaStream_t);
 
 /** Queries are read where they lie. */
 std::optional<CUtensorMap> queryTensorMap(const QueryShape&, int, int) { return std::nullopt; }
