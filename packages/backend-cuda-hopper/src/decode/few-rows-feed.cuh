@@ -51,7 +51,7 @@ struct FewRowsFeed : FewRows<T, N, HeadDim> {
   }
 
   /** Block `index` of the batch. */
-  template <PageForm Form>
+  template <PageForm Form, bool Fresh = false>
   static __device__ __forceinline__ void load(const CUtensorMap* map, const DecodeParams<T>& params, Shared& shared,
                                               const Cursor& page, uint64_t policy, const Batch& batch, int index) {
     const int log2 = partsLog2<Form>(params);
@@ -64,7 +64,7 @@ struct FewRowsFeed : FewRows<T, N, HeadDim> {
     }
     // Entries past the length are not the request's.
     if (Form == PageForm::part && ((batch.begin << log2) + part) * params.pageSize >= params.lengthFrom(batch.stored)) id = -1;
-    Ring::load(shared.ring, shared.barriers, page, map, policy, log2, id, group, blockIdx.z, params.pages);
+    Ring::template load<Fresh>(shared.ring, shared.barriers, page, map, policy, log2, id, group, blockIdx.z, params.pages);
   }
 
   static __device__ void produce(const DecodeParams<T>& params, Shared& shared) {
@@ -72,10 +72,10 @@ struct FewRowsFeed : FewRows<T, N, HeadDim> {
     const CUtensorMap* const map = &params.cache->box;
     if (lane == 0) ptx::prefetchTensorMap(map);
     ptx::awaitEarlierKernels();
-    const ScheduleRow row = params.schedule[blockIdx.x];
+    ScheduleRow row = params.schedule[blockIdx.x];
     Base::awaitBarriers();
     // Copies of their own, so that the usual form has no code of the others on its way.
-    if (params.pageSize == pageTokens) {
+    if (__builtin_expect(params.pageSize == pageTokens, 1)) {
       stream<PageForm::one>(map, params, shared, row);
     } else if (params.pageSize > pageTokens) {
       stream<PageForm::several>(map, params, shared, row);
@@ -87,36 +87,46 @@ struct FewRowsFeed : FewRows<T, N, HeadDim> {
 
  private:
   template <PageForm Form>
-  static __device__ __forceinline__ void stream(const CUtensorMap* map, const DecodeParams<T>& params, Shared& shared,
-                                                const ScheduleRow& row) {
+  static __device__ __forceinline__ void stream(const CUtensorMap* map, const DecodeParams<T>& params, Shared& shared, ScheduleRow& row) {
     const int blocks = 32 >> partsLog2<Form>(params);
+    // The compiler would have it waited for ahead of the choice between the forms.
+    asm volatile("" : "+r"(row.beginRequest), "+r"(row.endRequest), "+r"(row.beginPage), "+r"(row.endPage));
+    if (row.beginRequest > row.endRequest) return;
+    Batch batch = fetch<Form>(params, row.beginRequest, row.beginPage);
     const bool brief = row.beginRequest == row.endRequest && row.endPage - row.beginPage <= briefPages;
     const uint64_t policy = ptx::cachePolicy(brief ? ptx::Keep::least : ptx::Keep::usual);
     Cursor page;
-    Batch next{row.beginRequest, row.beginPage, 0, 0};
-    if (row.beginRequest <= row.endRequest) next = fetch<Form>(params, row.beginRequest, row.beginPage);
+    const auto endOf = [&](const Batch& batch) {
+      return batch.request == row.endRequest ? row.endPage : params.pagesOf(params.lengthFrom(batch.stored));
+    };
+    int end = endOf(batch);
+    int index = 0;
+    // Apart from the loop, whose preparations would delay it.
+    if (batch.begin < end) {
+      load<Form, true>(map, params, shared, page, policy, batch, 0);
+      page.nextPage();
+      index = 1;
+    }
 #pragma unroll 1
-    while (next.request <= row.endRequest) {
-      const Batch batch = next;
-      const int end = batch.request == row.endRequest ? row.endPage : params.pagesOf(params.lengthFrom(batch.stored));
+    while (true) {
+      // A batch ahead, for a load takes as long as the whole ring.
+      Batch next{batch.request + 1, 0, 0, 0};
+      if (batch.begin + blocks < end) {
+        next = fetch<Form>(params, batch.request, batch.begin + blocks);
+      } else if (batch.request < row.endRequest) {
+        next = fetch<Form>(params, batch.request + 1, 0);
+        prefetchQuery(params, batch.request + 1);
+      }
       const int count = min(blocks, end - batch.begin);
 #pragma unroll 1
-      for (int index = 0; index == 0 || index < count; index++) {
-        if (index < count) {
-          load<Form>(map, params, shared, page, policy, batch, index);
-          page.nextPage();
-        }
-        if (index > 0) continue;
-        // After the first block, which nothing should delay; a batch ahead, for a load takes as long as the whole ring.
-        if (batch.begin + blocks < end) {
-          next = fetch<Form>(params, batch.request, batch.begin + blocks);
-        } else if (batch.request < row.endRequest) {
-          next = fetch<Form>(params, batch.request + 1, 0);
-          prefetchQuery(params, batch.request + 1);
-        } else {
-          next.request = batch.request + 1;
-        }
+      for (; index < count; index++) {
+        load<Form>(map, params, shared, page, policy, batch, index);
+        page.nextPage();
       }
+      if (next.request > row.endRequest) return;
+      batch = next;
+      end = endOf(batch);
+      index = 0;
     }
   }
 };

@@ -43,9 +43,10 @@ struct ManyRowsFeed : ManyRows<T> {
     }
   }
 
+  template <bool Fresh = false>
   static __device__ __forceinline__ void loadValues(const CacheMaps& maps, Shared& shared, const ValueCursor& at,
                                                     int box, const Part& part) {
-    waitEmpty(shared, at);
+    if (!Fresh) waitEmpty(shared, at);
     ptx::MBarrier& full = shared.valueFull[at.slot];
     uint8_t* const target = shared.values[at.slot] + part.quarter * (tileBytes / 4);
     if (part.quarter == 0) ptx::arriveExpect(full, boxBytes);
@@ -53,9 +54,10 @@ struct ManyRowsFeed : ManyRows<T> {
     if (!part.whole) request(&maps.tile, target + tileBytes, full, box * boxTiles + 1, part);
   }
 
+  template <bool Fresh = false>
   static __device__ __forceinline__ void loadScoreTile(const CacheMaps& maps, Shared& shared, const ScoreCursor& at,
                                                        const Part& part) {
-    ptx::wait(shared.scoreEmpty[at.slot], at.parity ^ 1);
+    if (!Fresh) ptx::wait(shared.scoreEmpty[at.slot], at.parity ^ 1);
     ptx::MBarrier& full = shared.scoreFull[at.slot];
     if (part.quarter == 0) {
       shared.present[at.slot] = part.present;
@@ -92,8 +94,28 @@ struct ManyRowsFeed : ManyRows<T> {
     return {params.lengths[row.beginRequest], entryOf(params, row.beginRequest, row.beginPage)};
   }
 
+  /** Whether loadFirst loads a request's page `page`: the first of all, where that is one of the cache's and its place is known. */
+  static __device__ __forceinline__ bool isFirst(const DecodeParams<T>& params, const Shared& shared, int request, int page) {
+    return params.hasQueryMap && params.pageSize == pageTokens && request == shared.row.beginRequest && page == shared.row.beginPage;
+  }
+
+  /** That page, if the first request has any, behind its queries. Apart from the loop, whose preparations would delay it. */
+  static __device__ __forceinline__ void loadFirst(int warp, const DecodeParams<T>& params, Shared& shared, const Beginning& beginning) {
+    static_assert(queryBoxes + valueBoxes <= Base::valueSlots);
+    const ScheduleRow row = shared.row;
+    if (threadIdx.x % 32 != 0 || !isFirst(params, shared, row.beginRequest, row.beginPage)) return;
+    if (row.beginPage >= (row.beginRequest == row.endRequest ? row.endPage : params.pagesOf(params.lengthFrom(beginning.length)))) return;
+    const bool exists = static_cast<uint32_t>(beginning.entry) < static_cast<uint32_t>(params.pages);
+    const Part part{exists ? beginning.entry : params.pages, 0, 0, true, exists ? 15u : 0u};
+    if (warp == 1) loadScoreTile<true>(*params.cache, shared, ScoreCursor{}, part);
+#pragma unroll 1
+    for (int box = warp; box < valueBoxes; box += 2) loadValues<true>(*params.cache, shared, ValueCursor{queryBoxes + box, 0}, box, part);
+  }
+
   /** The pages, by two warps: a request takes its thread as long as a tenth of a page takes. */
   static __device__ void loadPages(int warp, const DecodeParams<T>& params, Shared& shared, const Beginning& beginning) {
+    loadFirst(warp, params, shared, beginning);
+    __syncwarp();
     const CacheMaps& maps = *params.cache;
     int lane = threadIdx.x % 32;
     const int quartersLog2 = quartersLog2Of(params);
@@ -121,7 +143,13 @@ struct ManyRowsFeed : ManyRows<T> {
         if (warp == 0 && lane == 0 && params.hasQueryMap) ptx::prefetchTensorMap(&params.queries->map);
         upcomingOf = goesOn ? piece.request : min(piece.request + 1, shared.row.endRequest);
         upcoming = entryOf(params, upcomingOf, goesOn ? first + perLoad : 0);
-        for (int index = 0; index < perLoad && first + index < piece.endPage; index++) {
+        int index = 0;
+        if (isFirst(params, shared, piece.request, first)) {
+          value.advance(valueBoxes);
+          score.advance(1);
+          index = 1;
+        }
+        for (; index < perLoad && first + index < piece.endPage; index++) {
           lane = threadIdx.x % 32;
           asm volatile("" : "+r"(lane));
           const int part = (index << quartersLog2) + (lane << quartersLog2) / 4;

@@ -24,18 +24,20 @@ __global__ void __launch_bounds__(ManyRows<T>::threads, 1)
   uint32_t base = ptx::sharedAddress(memory);
   asm volatile("" : "+r"(base));
   auto& shared = *reinterpret_cast<typename Kernel::Shared*>(__cvta_shared_to_generic(base));
-  // Ahead of the wait, but not of the warps whose copies everything waits for.
-  if (threadIdx.x == 0) Kernel::init(shared);
-  if (threadIdx.x / Kernel::rowsPerCta == 1) {
-    const int place = threadIdx.x % Kernel::rowsPerCta;
-    shared.places[place] = RowPlaces::of(params, Kernel::rowBegin() + place);
-  }
-  if (threadIdx.x == 32) shared.queryPlace = QueryPlace::of(params, Kernel::rowBegin(), blockIdx.z);
-  if (threadIdx.x == 64) {
-    // In the order in which they are needed.
-    if (params.hasQueryMap) ptx::prefetchTensorMap(&params.queries->map);
-    ptx::prefetchTensorMap(&params.cache->tile);
-    ptx::prefetchTensorMap(&params.cache->box);
+  // Ahead of the wait, but not by the warps whose copies everything waits for.
+  if (threadIdx.x < 3 * Kernel::groupThreads) {
+    if (threadIdx.x == 0) Kernel::init(shared);
+    if (threadIdx.x / Kernel::rowsPerCta == 1) {
+      const int place = threadIdx.x % Kernel::rowsPerCta;
+      shared.places[place] = RowPlaces::of(params, Kernel::rowBegin() + place);
+    }
+    if (threadIdx.x == 32) shared.queryPlace = QueryPlace::of(params, Kernel::rowBegin(), blockIdx.z);
+    if (threadIdx.x == 64) {
+      // In the order in which they are needed.
+      if (params.hasQueryMap) ptx::prefetchTensorMap(&params.queries->map);
+      ptx::prefetchTensorMap(&params.cache->tile);
+      ptx::prefetchTensorMap(&params.cache->box);
+    }
   }
   ptx::awaitEarlierKernels();
   ScheduleRow row = params.schedule[blockIdx.x];
