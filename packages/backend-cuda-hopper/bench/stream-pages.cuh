@@ -34,7 +34,7 @@ __global__ void __launch_bounds__(64, 1)
       upcoming = base + 32 + lane < end ? ids[base + 32 + lane] : 0;
       for (int index = 0; index < min(32, end - base); index++) {
         const int id = __shfl_sync(~0u, mine, index);
-        Ring::template load<false>(shared.ring, shared.barriers, page, &cacheMap, policy, 0, id, 0, 0, pages);
+        Ring::load(shared.ring, shared.barriers, page, &cacheMap, policy, 0, id, 0, 0, pages);
         page.nextPage();
       }
     }

@@ -51,7 +51,7 @@ struct FewRowsFeed : FewRows<T, N, HeadDim> {
   }
 
   /** Block `index` of the batch. */
-  template <PageForm Form, bool Fresh = false>
+  template <PageForm Form>
   static __device__ __forceinline__ void load(const CUtensorMap* map, const DecodeParams<T>& params, Shared& shared,
                                               const Cursor& page, uint64_t policy, const Batch& batch, int index) {
     const int log2 = partsLog2<Form>(params);
@@ -64,7 +64,17 @@ struct FewRowsFeed : FewRows<T, N, HeadDim> {
     }
     // Entries past the length are not the request's.
     if (Form == PageForm::part && ((batch.begin << log2) + part) * params.pageSize >= params.lengthFrom(batch.stored)) id = -1;
-    Ring::template load<Fresh>(shared.ring, shared.barriers, page, map, policy, log2, id, group, blockIdx.z, params.pages);
+    Ring::load(shared.ring, shared.barriers, page, map, policy, log2, id, group, blockIdx.z, params.pages);
+  }
+
+  /** Block 0 of the first batch of all. */
+  template <PageForm Form>
+  static __device__ __forceinline__ void loadFirst(const CUtensorMap* map, const DecodeParams<T>& params, Shared& shared, uint64_t policy,
+                                                   const Batch& batch) {
+    if (Form == PageForm::part) return load<Form>(map, params, shared, Cursor{}, policy, batch, 0);
+    const int group = Form == PageForm::several ? batch.begin % (params.pageSize / pageTokens) * (pageTokens / cacheGroupTokens) : 0;
+    if (threadIdx.x % 32 == 0) Ring::loadFirst(shared.ring, shared.barriers, map, policy, batch.id, group, blockIdx.z, params.pages);
+    __syncwarp();
   }
 
   static __device__ void produce(const DecodeParams<T>& params, Shared& shared) {
@@ -103,7 +113,7 @@ struct FewRowsFeed : FewRows<T, N, HeadDim> {
     int index = 0;
     // Apart from the loop, whose preparations would delay it.
     if (batch.begin < end) {
-      load<Form, true>(map, params, shared, page, policy, batch, 0);
+      loadFirst<Form>(map, params, shared, policy, batch);
       page.nextPage();
       index = 1;
     }

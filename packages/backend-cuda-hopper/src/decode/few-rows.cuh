@@ -16,7 +16,11 @@ __global__ void __launch_bounds__(FewRows<T, N, HeadDim>::ctaThreads, 1)
   auto& shared = *reinterpret_cast<typename Kernel::Shared*>(memory);
   if (threadIdx.x / 32 >= Kernel::consumerWarps) {
     if constexpr (N == 64) ptx::giveRegisters<Kernel::producerRegisters>();
-    if (threadIdx.x / 32 == Kernel::consumerWarps) FewRowsFeed<T, N, HeadDim>::produce(params, shared);
+    if (threadIdx.x / 32 != Kernel::consumerWarps) return;
+    // Computed once: the compiler would otherwise derive the address anew at every use, which takes longer than the use.
+    uint32_t base = ptx::sharedAddress(memory);
+    asm volatile("" : "+r"(base));
+    FewRowsFeed<T, N, HeadDim>::produce(params, *reinterpret_cast<typename Kernel::Shared*>(__cvta_shared_to_generic(base)));
   } else {
     if constexpr (N == 64) ptx::takeRegisters<Kernel::consumerRegisters>();
     FewRowsConsume<T, N, HeadDim>::consume(params, shared);

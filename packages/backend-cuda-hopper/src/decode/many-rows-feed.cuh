@@ -43,10 +43,9 @@ struct ManyRowsFeed : ManyRows<T> {
     }
   }
 
-  template <bool Fresh = false>
   static __device__ __forceinline__ void loadValues(const CacheMaps& maps, Shared& shared, const ValueCursor& at,
                                                     int box, const Part& part) {
-    if (!Fresh) waitEmpty(shared, at);
+    waitEmpty(shared, at);
     ptx::MBarrier& full = shared.valueFull[at.slot];
     uint8_t* const target = shared.values[at.slot] + part.quarter * (tileBytes / 4);
     if (part.quarter == 0) ptx::arriveExpect(full, boxBytes);
@@ -54,10 +53,9 @@ struct ManyRowsFeed : ManyRows<T> {
     if (!part.whole) request(&maps.tile, target + tileBytes, full, box * boxTiles + 1, part);
   }
 
-  template <bool Fresh = false>
   static __device__ __forceinline__ void loadScoreTile(const CacheMaps& maps, Shared& shared, const ScoreCursor& at,
                                                        const Part& part) {
-    if (!Fresh) ptx::wait(shared.scoreEmpty[at.slot], at.parity ^ 1);
+    ptx::wait(shared.scoreEmpty[at.slot], at.parity ^ 1);
     ptx::MBarrier& full = shared.scoreFull[at.slot];
     if (part.quarter == 0) {
       shared.present[at.slot] = part.present;
@@ -99,7 +97,10 @@ struct ManyRowsFeed : ManyRows<T> {
     return params.hasQueryMap && params.pageSize == pageTokens && request == shared.row.beginRequest && page == shared.row.beginPage;
   }
 
-  /** That page, if the first request has any, behind its queries. Apart from the loop, whose preparations would delay it. */
+  /**
+   * That page, if the first request has any, behind its queries. Apart from the loop, whose preparations would delay it, and all that
+   * the table entry is not needed for comes after that.
+   */
   static __device__ __forceinline__ void loadFirst(int warp, const DecodeParams<T>& params, Shared& shared, const Beginning& beginning) {
     static_assert(queryBoxes + valueBoxes <= Base::valueSlots);
     const ScheduleRow row = shared.row;
@@ -107,9 +108,17 @@ struct ManyRowsFeed : ManyRows<T> {
     if (row.beginPage >= (row.beginRequest == row.endRequest ? row.endPage : params.pagesOf(params.lengthFrom(beginning.length)))) return;
     const bool exists = static_cast<uint32_t>(beginning.entry) < static_cast<uint32_t>(params.pages);
     const Part part{exists ? beginning.entry : params.pages, 0, 0, true, exists ? 15u : 0u};
-    if (warp == 1) loadScoreTile<true>(*params.cache, shared, ScoreCursor{}, part);
+    if (warp == 1) {
+      request(&params.cache->tile, shared.scoreTiles[0], shared.scoreFull[0], scoreTile, part);
+      shared.present[0] = part.present;
+      ptx::arriveExpect(shared.scoreFull[0], tileBytes);
+    }
 #pragma unroll 1
-    for (int box = warp; box < valueBoxes; box += 2) loadValues<true>(*params.cache, shared, ValueCursor{queryBoxes + box, 0}, box, part);
+    for (int box = warp; box < valueBoxes; box += 2) {
+      ptx::MBarrier& full = shared.valueFull[queryBoxes + box];
+      request(&params.cache->box, shared.values[queryBoxes + box], full, box * boxTiles, part);
+      ptx::arriveExpect(full, boxBytes);
+    }
   }
 
   /** The pages, by two warps: a request takes its thread as long as a tenth of a page takes. */

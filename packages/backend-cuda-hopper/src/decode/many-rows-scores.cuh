@@ -281,11 +281,6 @@ struct ManyRowsScores : ManyRows<T> {
     rows.fragment = fragment();
     // Not to be computed again for each page.
     asm volatile("" : "+r"(rows.first), "+r"(rows.fragment));
-    // Ahead of the first piece's length, which says whether it has pages. A box a lane.
-    if (params.hasQueryMap && threadIdx.x % groupThreads < queryBoxes) {
-      Base::loadQueries(params, shared, value.ahead(threadIdx.x % groupThreads), row.beginRequest, threadIdx.x % groupThreads);
-    }
-    __syncwarp();
 #pragma unroll 1
     for (int request = row.beginRequest; request <= row.endRequest; request++) {
       const Piece piece = pieceOf(params, row, request);

@@ -153,6 +153,15 @@ struct ManyRows {
     loadQueryBox(params, shared.values[at.slot], shared.valueFull[at.slot], shared.queryPlace, request, box * boxTiles);
   }
 
+  /** The same for the first request, whose places are free, by a warp: a box a lane. */
+  static __device__ __forceinline__ void loadFirstQueries(const DecodeParams<T>& params, Shared& shared, const QueryPlace& place, int request) {
+    const int box = threadIdx.x % 32;
+    if (params.hasQueryMap && box < queryBoxes) {
+      ptx::arriveExpect(shared.valueFull[box], boxBytes);
+      loadQueryBox(params, shared.values[box], shared.valueFull[box], place, request, box * boxTiles);
+    }
+  }
+
   /** Whether a piece's queries are in the stream: with a map always those of the first one, asked for before its length is known. */
   static __device__ __forceinline__ bool hasQueries(const DecodeParams<T>& params, const Shared& shared, int request, bool hasPages) {
     return hasPages || (params.hasQueryMap && request == shared.row.beginRequest);

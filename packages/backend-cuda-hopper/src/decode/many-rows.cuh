@@ -24,9 +24,15 @@ __global__ void __launch_bounds__(ManyRows<T>::threads, 1)
   uint32_t base = ptx::sharedAddress(memory);
   asm volatile("" : "+r"(base));
   auto& shared = *reinterpret_cast<typename Kernel::Shared*>(__cvta_shared_to_generic(base));
+  constexpr int queryWarp = 3 * Kernel::groupWarps + 2;
+  QueryPlace queryPlace{};
   // Ahead of the wait, but not by the warps whose copies everything waits for.
   if (threadIdx.x < 3 * Kernel::groupThreads) {
-    if (threadIdx.x == 0) Kernel::init(shared);
+    if (threadIdx.x < 32) {
+      if (threadIdx.x == 0) Kernel::init(shared);
+      __syncwarp();
+      ptx::arriveThreads<6, 64>();
+    }
     if (threadIdx.x / Kernel::rowsPerCta == 1) {
       const int place = threadIdx.x % Kernel::rowsPerCta;
       shared.places[place] = RowPlaces::of(params, Kernel::rowBegin() + place);
@@ -38,13 +44,20 @@ __global__ void __launch_bounds__(ManyRows<T>::threads, 1)
       ptx::prefetchTensorMap(&params.cache->tile);
       ptx::prefetchTensorMap(&params.cache->box);
     }
+  } else if (threadIdx.x / 32 == queryWarp) {
+    queryPlace = QueryPlace::of(params, Kernel::rowBegin(), blockIdx.z);
+    ptx::syncThreads<6, 64>();
   }
   ptx::awaitEarlierKernels();
   ScheduleRow row = params.schedule[blockIdx.x];
   typename Feed::Beginning beginning{};
   if (threadIdx.x >= 3 * Kernel::groupThreads) {
     // On its way while the warps go to their work.
-    if (row.beginRequest <= row.endRequest) beginning = Feed::begin(params, row);
+    if (row.beginRequest <= row.endRequest) {
+      if (threadIdx.x / 32 < queryWarp) beginning = Feed::begin(params, row);
+      // Ahead of the first piece's length, which says whether it has pages.
+      if (threadIdx.x / 32 == queryWarp) Kernel::loadFirstQueries(params, shared, queryPlace, row.beginRequest);
+    }
     if (threadIdx.x == 3 * Kernel::groupThreads) shared.row = row;
   }
   __syncthreads();

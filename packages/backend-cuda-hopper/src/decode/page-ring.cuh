@@ -53,7 +53,6 @@ struct PageRing {
    * @param pageId of the part of this lane
    * @param group first group of 8 tokens of that part, in its page
    */
-  template <bool Fresh>
   static __device__ __forceinline__ void load(uint8_t* ring, Barriers& barriers, const Cursor& page, const CUtensorMap* map,
                                               uint64_t policy, int partsLog2, int pageId, int group, int kvHead, int pages) {
     const bool exists = static_cast<uint32_t>(pageId) < static_cast<uint32_t>(pages);
@@ -61,7 +60,7 @@ struct PageRing {
     // Lanes 0 to 3 stand for the quarters, so that the ballot is of them.
     const uint32_t present = __ballot_sync(~0u, exists) & 15;
     ptx::MBarrier& full = barriers.full[page.slot];
-    if (!Fresh) ptx::wait(barriers.empty[page.slot], page.parity ^ 1);
+    ptx::wait(barriers.empty[page.slot], page.parity ^ 1);
     if (lane == 0) {
       barriers.present[page.slot] = present;
       ptx::arriveExpect(full, pageBytes);
@@ -72,6 +71,15 @@ struct PageRing {
                    exists ? pageId : pages);
     }
     __syncwarp();
+  }
+
+  /** Requests the stream's first page, in one box, by one thread: all that the page id is not needed for comes after that. */
+  static __device__ __forceinline__ void loadFirst(uint8_t* ring, Barriers& barriers, const CUtensorMap* map, uint64_t policy, int pageId,
+                                                   int group, int kvHead, int pages) {
+    const bool exists = static_cast<uint32_t>(pageId) < static_cast<uint32_t>(pages);
+    ptx::loadBox(ring, map, barriers.full[0], policy, 0, 0, kvHead * Tiles, group, exists ? pageId : pages);
+    barriers.present[0] = exists ? 15 : 0;
+    ptx::arriveExpect(barriers.full[0], pageBytes);
   }
 
   static __device__ __forceinline__ void waitFull(Barriers& barriers, const Cursor& page) {
