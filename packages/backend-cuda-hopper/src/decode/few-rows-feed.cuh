@@ -85,7 +85,7 @@ struct FewRowsFeed : FewRows<T, N, HeadDim> {
     ScheduleRow row = params.schedule[blockIdx.x];
     Base::awaitBarriers();
     // Copies of their own, so that the usual form has no code of the others on its way.
-    if (__builtin_expect(params.pageSize == pageTokens, 1)) {
+    if (params.pageSize == pageTokens) {
       stream<PageForm::one>(map, params, shared, row);
     } else if (params.pageSize > pageTokens) {
       stream<PageForm::several>(map, params, shared, row);

@@ -143,9 +143,9 @@ struct ManyRowsScores : ManyRows<T> {
     startTile<box * boxTiles + 1>(shared, shared.values[at.slot] + tileBytes, q, s);
   }
 
-  /** S = Q·Kᵀ of a page whose first box has been started. @returns Shared::present of it */
+  /** S = Q·Kᵀ of a page whose first box has been started. `before`: of the page before it, if it `follows` one. @returns Shared::present of it */
   static __device__ __forceinline__ uint32_t multiplyRest(Shared& shared, const ValueCursor& value, const ScoreCursor& score,
-                                                          const Queries& q, Scores& s, PageState* before) {
+                                                          const Queries& q, Scores& s, PageState& before, bool follows) {
     static_assert(valueBoxes == 4);
     startBox<1>(shared, value, q, s);
     ptx::wait(shared.scoreFull[score.slot], score.parity);
@@ -157,7 +157,7 @@ struct ManyRowsScores : ManyRows<T> {
     startBox<2>(shared, value, q, s);
     startBox<3>(shared, value, q, s);
     ptx::mmaCommit();
-    if (before) ptx::arriveWarp(before->turn);
+    if (follows) ptx::arriveWarp(before.turn);
     ptx::mmaWait<0>();
     ptx::pinAccumulators(s);
     // P will lie where the other warps may still be multiplying.
@@ -302,11 +302,12 @@ struct ManyRowsScores : ManyRows<T> {
 #pragma unroll 1
       for (int index = piece.beginPage; index < piece.endPage; index++, page++) {
         Scores s;
-        PageState* const before = index > piece.beginPage ? &shared.state[(page - 1) % states] : nullptr;
+        const bool follows = index > piece.beginPage;
+        PageState& before = shared.state[(page - 1) % states];
         // First, so that the tensor cores do not wait for what follows.
         startBox<0>(shared, value, q, s);
-        if (before) publish(*before);
-        const uint32_t present = multiplyRest(shared, value, score, q, s, before);
+        if (follows) publish(before);
+        const uint32_t present = multiplyRest(shared, value, score, q, s, before, follows);
         softmax(shared, score, shared.state[page % states], rows, params.scaleLog2, index * pageTokens, present, s);
         value = value.ahead(valueBoxes);
         score = score.ahead(1);

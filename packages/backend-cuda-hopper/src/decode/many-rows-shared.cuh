@@ -142,6 +142,10 @@ struct ManyRows {
     ptx::fenceBarrierInit();
   }
 
+  /** The warp that has initialised the barriers tells the one that asks for the first queries. */
+  static __device__ __forceinline__ void announceBarriers() { ptx::arriveThreads<6, 64>(); }
+  static __device__ __forceinline__ void awaitBarriers() { ptx::syncThreads<6, 64>(); }
+
   static __device__ __forceinline__ int rowBegin() { return blockIdx.y * rowsPerCta; }
   static __device__ __forceinline__ void syncValueGroups() { ptx::syncThreads<1, valueThreads>(); }
 

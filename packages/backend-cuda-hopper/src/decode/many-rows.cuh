@@ -24,14 +24,14 @@ __global__ void __launch_bounds__(ManyRows<T>::threads, 1)
   uint32_t base = ptx::sharedAddress(memory);
   asm volatile("" : "+r"(base));
   auto& shared = *reinterpret_cast<typename Kernel::Shared*>(__cvta_shared_to_generic(base));
-  constexpr int queryWarp = 3 * Kernel::groupWarps + 2;
+  constexpr int queryWarp = 3 * Kernel::groupWarps + 2;  ///< behind the two that copy pages
   QueryPlace queryPlace{};
   // Ahead of the wait, but not by the warps whose copies everything waits for.
   if (threadIdx.x < 3 * Kernel::groupThreads) {
     if (threadIdx.x < 32) {
       if (threadIdx.x == 0) Kernel::init(shared);
       __syncwarp();
-      ptx::arriveThreads<6, 64>();
+      Kernel::announceBarriers();
     }
     if (threadIdx.x / Kernel::rowsPerCta == 1) {
       const int place = threadIdx.x % Kernel::rowsPerCta;
@@ -46,7 +46,7 @@ __global__ void __launch_bounds__(ManyRows<T>::threads, 1)
     }
   } else if (threadIdx.x / 32 == queryWarp) {
     queryPlace = QueryPlace::of(params, Kernel::rowBegin(), blockIdx.z);
-    ptx::syncThreads<6, 64>();
+    Kernel::awaitBarriers();
   }
   ptx::awaitEarlierKernels();
   ScheduleRow row = params.schedule[blockIdx.x];
@@ -61,8 +61,10 @@ __global__ void __launch_bounds__(ManyRows<T>::threads, 1)
     if (threadIdx.x == 3 * Kernel::groupThreads) shared.row = row;
   }
   __syncthreads();
-  // The compiler would have the other warps wait for it before that.
-  asm volatile("" : "+r"(row.beginRequest), "+r"(row.endRequest));
+  // All lanes agree, which the shuffle tells the compiler; without it the other warps would wait for the row before that.
+  for (int32_t* field : {&row.beginRequest, &row.beginPage, &row.endRequest, &row.endPage, &row.beginSplit, &row.firstIsSplit, &row.lastIsSplit}) {
+    *field = __shfl_sync(~0u, *field, 0);
+  }
   if (row.beginRequest > row.endRequest) return;
   // The shuffle tells the compiler that all lanes agree.
   const int group = __shfl_sync(~0u, threadIdx.x / Kernel::groupThreads, 0);

@@ -17,7 +17,8 @@ struct QueryBox {
 
 /** The map of `queries`, of which there are `requests`, in such boxes, where there is one. */
 template <class T>
-std::optional<CUtensorMap> queryMapOf(const QueryTensor<T>& queries, const DecodeParams<T>& params, int64_t requests, int headDim, const QueryBox& box) {
+std::optional<CUtensorMap> queryMapOf(const QueryTensor<T>& queries, const DecodeParams<T>& params, int64_t requests, int headDim,
+                                      const QueryBox& box) {
   const QueryShape shape{queries.q,
                          !std::is_same_v<T, __half>,
                          requests,
