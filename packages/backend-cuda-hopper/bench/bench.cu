@@ -18,8 +18,6 @@ namespace {
 
 struct Times {
   float median;
-  /** Below a quarter of the runs: steady where every second launch takes 0.9 µs longer (NOTES.md), which moves the median. */
-  float quartile;
   float min;
 };
 
@@ -43,7 +41,7 @@ Times timeCall(const std::function<void()>& call) {
   cudaEventDestroy(begin);
   cudaEventDestroy(end);
   std::sort(times.begin(), times.end());
-  return {(times[9] + times[10]) / 2, (times[4] + times[5]) / 2, times.front()};
+  return {(times[9] + times[10]) / 2, times.front()};
 }
 
 Times timeStreaming(const Problem& problem, const Buffer<int32_t>& ids, int sms) {
@@ -83,7 +81,7 @@ int main(int argc, char** argv) {
   cudaDeviceProp device;
   POLYMLA_CUDA(cudaGetDeviceProperties(&device, 0));
   std::printf("overhead %d; times in us; stream: pages into shared memory and nothing else\n", overhead);
-  std::printf("   b s_q    s_k h_q | FlashMLA     FA3 |    ours quarter     min | anchor/ours TFLOP/s |  stream ours/stream |    fp16\n");
+  std::printf("   b s_q    s_k h_q | FlashMLA     FA3 |    ours     min | anchor/ours TFLOP/s |  stream ours/stream |    fp16\n");
   std::ifstream file(argv[1]);
   std::string line;
   while (std::getline(file, line)) {
@@ -103,8 +101,8 @@ int main(int argc, char** argv) {
     const Times fp16 = timeCall([&] { half.launch(); });
     const double flop = 2.0 * shape.rows() * std::accumulate(shape.lengths.begin(), shape.lengths.end(), 0.0) * (queryDim + valueDim);
     const Times stream = timeStreaming(problem, ids, device.multiProcessorCount);
-    std::printf("%4d %3d %6d %3d | %8.2f %7.2f | %7.2f %7.2f %7.2f | %11.3f %7.1f | %7.2f %11.3f | %7.2f%s\n", batch, queryTokens,
-                length, headsQ, flashMla, fa3, ours.median, ours.quartile, ours.min, std::min(flashMla, fa3) / ours.median, flop / ours.median * 1e-6,
+    std::printf("%4d %3d %6d %3d | %8.2f %7.2f | %7.2f %7.2f | %11.3f %7.1f | %7.2f %11.3f | %7.2f%s\n", batch, queryTokens,
+                length, headsQ, flashMla, fa3, ours.median, ours.min, std::min(flashMla, fa3) / ours.median, flop / ours.median * 1e-6,
                 stream.median, ours.median / stream.median, fp16.median, varlen ? causal ? " varlen causal" : " varlen" : "");
     std::fflush(stdout);
   }
