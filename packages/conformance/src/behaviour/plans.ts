@@ -1,7 +1,5 @@
-import { hostArray } from '@polymla/core'
 import type { Case } from '../cases/case.js'
 import { singleRequest } from '../cases/dense.js'
-import { guardedOutput, upload } from '../cases/device-io.js'
 import type { DenseInputs } from '../oracle/dense.js'
 import { behaviourCase, expectError, expectRight, expectSame, LONG } from './workload.js'
 
@@ -74,41 +72,6 @@ export const planCases: readonly Case[] = [
       }
     },
     LONG,
-  ),
-  behaviourCase(
-    'plans/many-places',
-    async (bench, work) => {
-      // More than a backend may keep ready of what it makes of the addresses that it meets, all of it enqueued at once.
-      const places = 150
-      const rigs = [work.rig(), work.rig()]
-      for (const rig of rigs) {
-        rig.update()
-        rig.run()
-      }
-      const expected = await Promise.all(rigs.map((rig) => rig.results()))
-      const [{ plan, q, outShape, inputs }] = rigs
-      const { dtype, outDtype } = inputs.problem
-      const row = inputs.q.length
-      const data = hostArray(dtype, places * row)
-      for (let place = 0; place < places; place++) data.set(rigs[place % 2].inputs.q, place * row)
-      const queries = upload(bench, dtype, [places, ...q.shape], data)
-      const outs = guardedOutput(bench, 'out', outDtype, [places, ...outShape])
-      const size = expected[0].out.length
-      for (let place = 0; place < places; place++) {
-        plan.run({
-          q: queries.view(q.shape, { offset: place * row }),
-          cache: rigs[place % 2].cache,
-          out: outs.tensor.view(outShape, { offset: place * size }),
-        })
-      }
-      const found = await outs.download()
-      for (let place = 0; place < places; place++) {
-        const out = found.subarray(place * size, (place + 1) * size)
-        const alone = { ...expected[place % 2], lse: null }
-        expectSame(alone, { ...alone, out }, `place ${place} of ${places} and a run of its own`)
-      }
-    },
-    { batch: 1, keys: 70, heads: 4, lengths: 'fixed' },
   ),
   behaviourCase('plans/smaller-batch', async (_, work) => {
     const inputs = work.inputs()

@@ -4,13 +4,6 @@ import { edit, type Fault, isDecode } from './fault.js'
 /** Bugs around the kernels: order, memory, schedules, and what a backend says of itself. */
 export const behaviourFaults = {
   'race on reuse': { caughtBy: 'behaviour/plans/race-on-reuse', eagerUploads: true },
-  'wrong once much is kept': {
-    caughtBy: 'behaviour/plans/many-places',
-    after: (_, args, memory, count) =>
-      edit<Uint16Array>(memory, args.out, (out) => {
-        if (count > 128) out[0] ^= 1
-      }),
-  },
   'waits ignored': { caughtBy: 'behaviour/streams/wait', ignoreWaits: true },
   'graph keeps the lengths of its first replay': {
     caughtBy: 'behaviour/graphs/update-between-replays',
