@@ -3,7 +3,6 @@
 
 #include <cstdint>
 
-#include "../host/launch-params.h"
 #include "../host/schedule.h"
 
 namespace polymla {
@@ -34,7 +33,7 @@ struct QueryTensor {
 
 /**
  * Arguments of a dense decode kernel; device pointers. T is the 16-bit type of queries, cache and output. So that they take no
- * more than mostParamBytes, tensor maps lie in device memory.
+ * more than mostParamBytes (host/launch-params.h), tensor maps lie in device memory.
  */
 template <class T>
 struct DecodeParams {
@@ -112,7 +111,6 @@ struct DecodeParams {
     return causal ? length - (queryTokens - 1 - token) : length;
   }
 };
-static_assert(fitsParams<DecodeParams<uint16_t>>);
 
 /** What a launch of a dense decode kernel takes besides. */
 struct DecodeLaunch {
