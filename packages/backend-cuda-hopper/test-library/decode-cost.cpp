@@ -1,4 +1,4 @@
-// Overheads chosen from the load alone against the best one of each batch.
+// Overheads chosen from the load alone against the best one of each batch, and guesses of the schedule against it.
 #include "../src/plans/decode-cost.h"
 
 #include <limits>
@@ -71,9 +71,41 @@ void checkChoices(int64_t pieceCost) {
   }
 }
 
+/** All partitions of a request alone and of a schedule without overhead; else those of the first request. */
+void checkGuesses() {
+  for (const int64_t partitions : {1, 33, 66, 132, 160}) {
+    for (const int64_t count : {1, 2, 3, 4, 7, 16, 33, 150}) {
+      for (const int64_t pages : {1, 2, 3, 7, 64, 125, 2048, 20000}) {
+        for (const int64_t overhead : {0, 1, 5}) {
+          const Batch batch{std::vector<int64_t>(count, pages)};
+          const ScheduleGuess guess = guessSchedule({sizeof(pmla_load), 0, count, count * pages, pages}, partitions, overhead);
+          const ScheduleParams params{partitions, overhead, 0};
+          ScheduleWalk walk(batch, params, payloadOf(batch, params));
+          for (int64_t partition = 0; partition < partitions; partition++) {
+            const ScheduleRow row = walk.next([](int64_t, int64_t) {});
+            const ScheduleGuess::Begin begin = guess.begin(static_cast<uint32_t>(partition));
+            EXPECT(begin.request < count && begin.page >= 0 && begin.page < pages);
+            if (guess.partitions == 0 || row.beginRequest > row.endRequest || (row.beginRequest > 0 && overhead > 0)) continue;
+            EXPECT(begin.request == row.beginRequest && begin.page == row.beginPage);
+          }
+          EXPECT((guess.partitions > 0) == (guess.partitionPages > 0) && guess.partitionPages * partitions < 1 << 16);
+        }
+      }
+    }
+  }
+  // None of several lengths, nor of none.
+  EXPECT(guessSchedule({sizeof(pmla_load), 0, 2, 3, 2}, 132, 0).partitions == 0);
+  EXPECT(guessSchedule({sizeof(pmla_load), 0, 0, 0, 0}, 132, 0).partitions == 0);
+  EXPECT(ScheduleGuess{}.begin(0).request == -1);
+  // A partition takes more than the guess has room for.
+  EXPECT(guessSchedule({sizeof(pmla_load), 0, 1, 256, 256}, 1, 0).partitions == 0);
+  EXPECT(guessSchedule({sizeof(pmla_load), 0, 1, 255, 255}, 1, 0).partitions == 1);
+}
+
 }  // namespace
 
 int main() {
+  checkGuesses();
   checkChoices(fewRowsPieceCost);
   checkChoices(manyRowsPieceCost);
   return test::finish();

@@ -157,8 +157,12 @@ ProblemOf<T>::ProblemOf(const Shape& shape_, uint32_t seed, int partitions, int 
   params.partialOut = partialOut->get();
   params.partialLse = partialLse->get();
   params.arrivals = arrivals->get();
+  // Right for equal lengths, else wrong for most partitions, which must not matter.
+  if (batch > 0 && shape.pageSize == pageTokens) {
+    params.guess = ScheduleGuess::of(batch, pagesOf(shape.lengths[0]), std::max(schedule.rows[0].endPage, 1));
+  }
   params.queryTokens = shape.queryTokens;
-  params.headsKv = shape.headsKv;
+  params.headsKv = static_cast<uint16_t>(shape.headsKv);
   params.headsPerKv = shape.headsQ / shape.headsKv;
   params.pages = static_cast<int32_t>(cachePages);
   params.pageSize = shape.pageSize;

@@ -81,28 +81,41 @@ struct FewRowsFeed : FewRows<T, N, HeadDim> {
     const int lane = threadIdx.x % 32;
     const CUtensorMap* const map = &params.cache->box;
     if (lane == 0) ptx::prefetchTensorMap(map);
+    const ScheduleGuess::Begin guess = params.guess.begin(blockIdx.x);
     ptx::awaitEarlierKernels();
     ScheduleRow row = params.schedule[blockIdx.x];
+    Batch first{-1, 0, 0, 0};
+    if (guess.request >= 0) {
+      first = fetch<PageForm::one>(params, guess.request, guess.page);
+      // By one CTA for all that will ask for them: they would wait for each other.
+      if (guess.page == 0 && lane == 0 && params.hasQueryMap) {
+        prefetchQueryBox(params, QueryPlace::of(params, blockIdx.y * N, blockIdx.z), guess.request);
+      }
+    }
     Base::awaitBarriers();
     // Copies of their own, so that the usual form has no code of the others on its way.
     if (params.pageSize == pageTokens) {
-      stream<PageForm::one>(map, params, shared, row);
+      stream<PageForm::one>(map, params, shared, row, first);
     } else if (params.pageSize > pageTokens) {
-      stream<PageForm::several>(map, params, shared, row);
+      stream<PageForm::several>(map, params, shared, row, first);
     } else {
-      stream<PageForm::part>(map, params, shared, row);
+      stream<PageForm::part>(map, params, shared, row, first);
     }
     ptx::allowNextKernel();
   }
 
  private:
+  /** @param batch a guess of the first one */
   template <PageForm Form>
-  static __device__ __forceinline__ void stream(const CUtensorMap* map, const DecodeParams<T>& params, Shared& shared, ScheduleRow& row) {
+  static __device__ __forceinline__ void stream(const CUtensorMap* map, const DecodeParams<T>& params, Shared& shared, ScheduleRow& row,
+                                                Batch batch) {
     const int blocks = 32 >> partsLog2<Form>(params);
     // The compiler would have it waited for ahead of the choice between the forms.
     asm volatile("" : "+r"(row.beginRequest), "+r"(row.endRequest), "+r"(row.beginPage), "+r"(row.endPage));
     if (row.beginRequest > row.endRequest) return;
-    Batch batch = fetch<Form>(params, row.beginRequest, row.beginPage);
+    if (Form != PageForm::one || batch.request != row.beginRequest || batch.begin != row.beginPage) {
+      batch = fetch<Form>(params, row.beginRequest, row.beginPage);
+    }
     const bool brief = row.beginRequest == row.endRequest && row.endPage - row.beginPage <= briefPages;
     const uint64_t policy = ptx::cachePolicy(brief ? ptx::Keep::least : ptx::Keep::usual);
     Cursor page;

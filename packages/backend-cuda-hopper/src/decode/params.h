@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "../host/schedule.h"
+#include "schedule-guess.h"
 
 namespace polymla {
 
@@ -48,10 +49,10 @@ struct DecodeParams {
   /** Most tokens that a request's row of the table has room for. */
   int32_t mostTokens = INT32_MAX - pageTokens;
   const CacheMaps* cache;
-  /** Most blocks of 64 tokens of a request, whatever its length: those of a split that is a request of its own. */
-  int32_t mostPages = INT32_MAX;
+  ScheduleGuess guess;  ///< for pages of 64 tokens
   bool causal;
   bool hasQueryMap = false;
+  uint16_t headsKv;
   const QueryTensor<T>* queries;
   /** Whose queries a request has, where requests are splits of a batch-invariant step; null: its own. */
   const int32_t* queryOf = nullptr; ///< [batch]
@@ -62,7 +63,8 @@ struct DecodeParams {
   uint32_t* arrivals;    ///< [batch, headsKv, row blocks], 0 before and after each launch
   /** Of the last queryTokens keys, which ones a query token sees: bit t % 32 of word t / 32 of its row; null: as `causal` says. */
   const int32_t* treeMask = nullptr;  ///< [batch, queryTokens, ceil(queryTokens / 32)]
-  int32_t headsKv;
+  /** Most blocks of 64 tokens of a request, whatever its length: those of a split that is a request of its own. */
+  int32_t mostPages = INT32_MAX;
   int32_t headsPerKv;
   int32_t queryTokens;
   float scaleLog2;  ///< softmax scale · log2 e

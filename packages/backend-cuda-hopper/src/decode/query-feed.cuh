@@ -25,4 +25,10 @@ __device__ __forceinline__ void loadQueryBox(const DecodeParams<T>& params, uint
   ptx::loadBox(target, &params.queries->map, full, 0, place.head, place.token, tile, request);
 }
 
+/** Brings the first box of a request's own queries into L2, by one thread. */
+template <class T>
+__device__ __forceinline__ void prefetchQueryBox(const DecodeParams<T>& params, const QueryPlace& place, int request) {
+  ptx::prefetchBox(&params.queries->map, 0, place.head, place.token, 0, request);
+}
+
 }  // namespace polymla

@@ -17,6 +17,8 @@ struct EqualRequests {
   bool isEmpty(int64_t) const { return false; }
 };
 
+bool areEqual(const pmla_load& load) { return load.total_pages == load.batch * load.longest_pages; }
+
 int64_t costliest(const EqualRequests& requests, const ScheduleParams& params, int64_t pieceCost) {
   ScheduleWalk walk(requests, params, payloadOf(requests, params));
   int64_t worst = 0;
@@ -33,7 +35,7 @@ int64_t costliest(const EqualRequests& requests, const ScheduleParams& params, i
 }  // namespace
 
 int64_t decodeOverhead(const pmla_load& load, int64_t partitions, int64_t pieceCost) {
-  if (load.total_pages != load.batch * load.longest_pages) {
+  if (!areEqual(load)) {
     const int64_t fair = (3 * load.total_pages + 2 * partitions - 1) / (2 * partitions);
     return load.batch > partitions ? pieceCost : std::clamp(fair, pieceCost, splitOverhead);
   }
@@ -47,6 +49,14 @@ int64_t decodeOverhead(const pmla_load& load, int64_t partitions, int64_t pieceC
     bestCost = cost;
   }
   return best;
+}
+
+ScheduleGuess guessSchedule(const pmla_load& load, int64_t partitions, int64_t overhead) {
+  if (!areEqual(load)) return {};
+  const EqualRequests requests{load.batch, load.longest_pages};
+  const ScheduleParams params{partitions, overhead, 0};
+  const ScheduleRow first = ScheduleWalk(requests, params, payloadOf(requests, params)).next([](int64_t, int64_t) {});
+  return ScheduleGuess::of(load.batch, load.longest_pages, first.endRequest * load.longest_pages + first.endPage);
 }
 
 }  // namespace polymla

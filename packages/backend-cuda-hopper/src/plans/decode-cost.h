@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 
+#include "../decode/schedule-guess.h"
 #include "polymla_backend.h"
 
 namespace polymla {
@@ -26,5 +27,8 @@ constexpr int64_t splitBatchOverhead = 1;
  * with less than 6 pages per partition (batches of 1 to 256, means of 8 to 256 pages, 66 and 132 partitions).
  */
 int64_t decodeOverhead(const pmla_load& load, int64_t partitions, int64_t pieceCost);
+
+/** Where the partitions of that schedule begin; none for a batch of several lengths. */
+ScheduleGuess guessSchedule(const pmla_load& load, int64_t partitions, int64_t overhead);
 
 }  // namespace polymla

@@ -90,6 +90,8 @@ class DecodePlan : public Plan {
       load_ = load;
       const int64_t pieceCost = shape_.fewRows ? fewRowsPieceCost : manyRowsPieceCost;
       overhead_ = shape_.splitPages > 0 ? splitBatchOverhead : decodeOverhead(load, shape_.partitions, pieceCost);
+      // Not for splits that are requests of their own, nor where a table entry is not a page of the schedule.
+      if (shape_.splitPages == 0 && !shape_.ownSchedule) guess_ = guessSchedule(load, shape_.partitions, overhead_);
     }
     return overhead_;
   }
@@ -203,10 +205,12 @@ class DecodePlan : public Plan {
     params.arrivals = counters_.get();
     params.blockTableStride = static_cast<int32_t>(problem_.block_table_width);
     params.queryTokens = static_cast<int32_t>(problem_.query_tokens);
-    params.headsKv = static_cast<int32_t>(problem_.cache.heads_kv);
+    params.headsKv = static_cast<uint16_t>(problem_.cache.heads_kv);
     params.headsPerKv = static_cast<int32_t>(problem_.heads / problem_.cache.heads_kv);
     params.pages = static_cast<int32_t>(problem_.cache.pages);
     params.scaleLog2 = static_cast<float>(problem_.softmax_scale * log2e);
+    // As many requests as the launch has: a step of another size may follow the choice.
+    if (args.batch == load_.batch) params.guess = guess_;
     params.causal = problem_.mask == PMLA_MASK_CAUSAL && problem_.query_tokens > 1;
     params.pageSize = static_cast<int32_t>(problem_.cache.page_size);
     params.treeMask = problem_.mask == PMLA_MASK_TREE ? args.tree_mask : nullptr;
@@ -225,6 +229,7 @@ class DecodePlan : public Plan {
   const QueryRecord* lastQueries_ = nullptr;
   pmla_load load_{};  ///< of the last choice
   int64_t overhead_ = 0;
+  ScheduleGuess guess_;
 };
 
 template <class T>

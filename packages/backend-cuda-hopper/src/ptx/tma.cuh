@@ -22,6 +22,13 @@ __device__ __forceinline__ void prefetchL2(const void* source, uint32_t bytes) {
   asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(source), "r"(bytes) : "memory");
 }
 
+/** Brings a box of a rank-5 tensor into L2. */
+__device__ __forceinline__ void prefetchBox(const CUtensorMap* map, int c0, int c1, int c2, int c3, int c4) {
+  asm volatile("cp.async.bulk.prefetch.tensor.5d.L2.global [%0, {%1, %2, %3, %4, %5}];" ::"l"(reinterpret_cast<uint64_t>(map)), "r"(c0),
+               "r"(c1), "r"(c2), "r"(c3), "r"(c4)
+               : "memory");
+}
+
 /** How long L2 keeps what a copy brings in: as without a policy, or shorter than all else. */
 enum class Keep { usual, least };
 

@@ -53,6 +53,16 @@ bool isWhole(const DecodeParams<T>& params, int partitions, int requests) {
   return true;
 }
 
+/** Whether a partition's guessed beginning can be looked up. */
+template <class T>
+bool isInside(const DecodeParams<T>& params, const DecodeLaunch& shape) {
+  for (int partition = 0; partition < shape.partitions; partition++) {
+    const ScheduleGuess::Begin guess = params.guess.begin(partition);
+    if (guess.request >= shape.batch || (guess.request >= 0 && guess.page < 0)) return false;
+  }
+  return true;
+}
+
 /** Dense decode of one query row in double precision, from the definition; reads exactly the keys that the row sees. */
 template <class T>
 void decodeRow(const CacheShape& cache, const DecodeParams<T>& params, int request, int kvHead, int row) {
@@ -98,7 +108,7 @@ void decode(const DecodeParams<T>& params, const DecodeLaunch& shape) {
   CacheShape cache;
   std::memcpy(&cache, &params.cache->box, sizeof cache);
   const int requests = requestsOf(params, shape);
-  bool right = isWhole(params, shape.partitions, requests);
+  bool right = isWhole(params, shape.partitions, requests) && isInside(params, shape);
   // Scratch may hold anything, and must lie apart from everything else. A batch of splits has none.
   if (params.queryOf == nullptr) {
     const int64_t counters = static_cast<int64_t>(shape.batch) * params.headsKv * ((params.rows() + 15) / 16);
