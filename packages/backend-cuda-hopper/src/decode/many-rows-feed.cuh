@@ -88,8 +88,8 @@ struct ManyRowsFeed : ManyRows<T> {
     return entry < params.blockTableStride ? table[entry] : -1;
   }
 
-  static __device__ __forceinline__ Beginning begin(const DecodeParams<T>& params, int request, int page) {
-    return {params.lengths[request], entryOf(params, request, page)};
+  static __device__ __forceinline__ Beginning begin(const DecodeParams<T>& params, const ScheduleRow& row) {
+    return {params.lengths[row.beginRequest], entryOf(params, row.beginRequest, row.beginPage)};
   }
 
   /** Whether loadFirst loads a request's page `page`: the first of all, where that is one of the cache's and its place is known. */

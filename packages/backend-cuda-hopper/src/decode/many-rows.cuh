@@ -48,18 +48,13 @@ __global__ void __launch_bounds__(ManyRows<T>::threads, 1)
     queryPlace = QueryPlace::of(params, Kernel::rowBegin(), blockIdx.z);
     Kernel::awaitBarriers();
   }
-  const ScheduleGuess::Begin guess = params.guess.begin(blockIdx.x);
   ptx::awaitEarlierKernels();
   ScheduleRow row = params.schedule[blockIdx.x];
   typename Feed::Beginning beginning{};
-  const bool copiesPages = threadIdx.x >= 3 * Kernel::groupThreads && threadIdx.x / 32 < queryWarp;
-  if (copiesPages && guess.request >= 0) beginning = Feed::begin(params, guess.request, guess.page);
   if (threadIdx.x >= 3 * Kernel::groupThreads) {
     // On its way while the warps go to their work.
     if (row.beginRequest <= row.endRequest) {
-      if (copiesPages && (guess.request != row.beginRequest || guess.page != row.beginPage)) {
-        beginning = Feed::begin(params, row.beginRequest, row.beginPage);
-      }
+      if (threadIdx.x / 32 < queryWarp) beginning = Feed::begin(params, row);
       // Ahead of the first piece's length, which says whether it has pages.
       if (threadIdx.x / 32 == queryWarp) Kernel::loadFirstQueries(params, shared, queryPlace, row.beginRequest);
     }

@@ -49,7 +49,7 @@ struct DecodeParams {
   /** Most tokens that a request's row of the table has room for. */
   int32_t mostTokens = INT32_MAX - pageTokens;
   const CacheMaps* cache;
-  ScheduleGuess guess;  ///< for pages of 64 tokens
+  ScheduleGuess guess;  ///< few-rows, with pages of 64 tokens
   bool causal;
   bool hasQueryMap = false;
   uint16_t headsKv;

@@ -91,7 +91,7 @@ class DecodePlan : public Plan {
       const int64_t pieceCost = shape_.fewRows ? fewRowsPieceCost : manyRowsPieceCost;
       overhead_ = shape_.splitPages > 0 ? splitBatchOverhead : decodeOverhead(load, shape_.partitions, pieceCost);
       // Not for splits that are requests of their own, nor where a table entry is not a page of the schedule.
-      if (shape_.splitPages == 0 && !shape_.ownSchedule) guess_ = guessSchedule(load, shape_.partitions, overhead_);
+      if (shape_.fewRows && shape_.splitPages == 0 && !shape_.ownSchedule) guess_ = guessSchedule(load, shape_.partitions, overhead_);
     }
     return overhead_;
   }
