@@ -223,6 +223,9 @@ struct FewRowsConsume : FewRows<T, N, HeadDim> {
     if (state.lane == 0) shared.places[state.row] = place;
     ptx::awaitEarlierKernels();
     const ScheduleRow row = params.schedule[blockIdx.x];
+    QueryPlace queryPlace = QueryPlace::of(params, blockIdx.y * N, blockIdx.z);
+    // Computed here: there is time while the row is on its way.
+    asm volatile("" : "+r"(queryPlace.head), "+r"(queryPlace.token));
     Base::syncConsumers();
     if (row.beginRequest > row.endRequest) return;
     if (threadIdx.x / 32 == consumerWarps - 1) Base::prefetchTranslations(params);
@@ -235,7 +238,7 @@ struct FewRowsConsume : FewRows<T, N, HeadDim> {
         startLoadingQuery(shared, state, params.firstQuery(request, blockIdx.z) + place.query(params), present);
       } else if (threadIdx.x == 0) {
         ptx::arriveExpect(shared.queryFull, sizeof shared.q);
-        loadQueryBox(params, shared.q, shared.queryFull, QueryPlace::of(params, blockIdx.y * N, blockIdx.z), request, 0);
+        loadQueryBox(params, shared.q, shared.queryFull, queryPlace, request, 0);
       }
     };
 
